@@ -1,0 +1,98 @@
+/** Quality on a whole labelled set. */
+export interface Evaluation {
+  /** Share of samples whose largest logit is the true class, 0-1. */
+  readonly accuracy: number;
+  /** Mean negative log-likelihood of the true class, in nats. */
+  readonly nll: number;
+  /** Expected calibration error over 15 equal-width bins of confidence, 0-1 (Guo et al. 2017, arXiv 1706.04599). */
+  readonly ece: number;
+}
+
+/** One line of `metrics.ndjson`: how a peer's training goes. */
+export type MetricsRecord =
+  | {
+      readonly kind: 'progress';
+      readonly time: string;
+      readonly peer: string;
+      /** Steps done, of `steps`. */
+      readonly step: number;
+      readonly steps: number;
+      /** Means since the last progress record, per sample. */
+      readonly loss: number;
+      readonly crossEntropy: number;
+      readonly distillation: number;
+      /** Training accuracy since the last progress record, 0-1, against the labels trained on. */
+      readonly accuracy: number;
+      readonly learningRate: number;
+      readonly distillationWeight: number;
+      readonly imagesPerSecond: number;
+      /** Share of the time spent waiting for targets, 0-1. */
+      readonly waitFraction: number;
+    }
+  | ({ readonly kind: 'evaluation'; readonly time: string; readonly peer: string; readonly step: number } & Evaluation);
+
+/** One line of `events.ndjson`: joins, leaves, refusals, missed rounds and why. */
+export interface EventRecord {
+  readonly time: string;
+  readonly event: string;
+  readonly peer?: string;
+  readonly round?: number;
+  readonly reason?: string;
+}
+
+export interface PeerSummary {
+  readonly name: string;
+  readonly model: string;
+  readonly parameters: number;
+  readonly backend: string;
+  readonly device: string;
+  /** How its work ended. */
+  readonly outcome: 'finished' | 'interrupted' | 'lost';
+  /** Set when the peer's loss stood at the level of guessing: what was seen, and at which step. */
+  readonly collapsed?: string;
+  readonly steps: number;
+  /** Null when the peer ended before its final evaluation. */
+  readonly test: Evaluation | null;
+  readonly imagesPerSecond: number;
+  readonly bytesUp: number;
+  readonly bytesDown: number;
+  readonly waitFraction: number;
+  /** Time of a step relative to the same peer trained alone in the same run, minus 1; null without such a control. */
+  readonly distillationOverhead: number | null;
+  /** SHA-256 (hex) of the final weights file. */
+  readonly weightsDigest: string | null;
+}
+
+export interface ExchangeSummary {
+  /** Rounds in which at least one student got a target. */
+  readonly rounds: number;
+  /** (student, round) pairs that were answered without a target, by reason. */
+  readonly missed: Readonly<Record<string, number>>;
+  /** Mean steps between a prediction and its use; 0 in lockstep. */
+  readonly staleness: number;
+}
+
+/** The result of one training with one method: what stands under `compare`, and at the top level of `summary.json`. */
+export interface MethodSummary {
+  readonly method: string;
+  readonly peers: readonly PeerSummary[];
+  /** The peers' probabilities averaged; null with fewer than two peers that finished. */
+  readonly ensemble: Evaluation | null;
+  /** Share of test samples on which two peers predict the same class, mean over pairs; null with fewer than two. */
+  readonly agreement: number | null;
+  readonly exchange: ExchangeSummary;
+  readonly interrupted: boolean;
+  readonly seconds: number;
+}
+
+/** `summary.json` of a run folder. */
+export interface RunSummary extends MethodSummary {
+  readonly schemaVersion: 1;
+  /** The experiment as resolved, all defaults filled in. */
+  readonly experiment: unknown;
+  /** The same peers trained with other methods, by method. */
+  readonly compare: Readonly<Record<string, MethodSummary>>;
+  /** What the comparison says, in words. */
+  readonly verdict: string | null;
+  readonly machine: { readonly cpu: string; readonly cores: number; readonly memoryGiB: number; readonly node: string };
+}
