@@ -1,12 +1,12 @@
 import { closest } from 'fastest-levenshtein';
 import { UsageError } from './errors.ts';
 
-/** `: did you mean "cnn-s"?` for a misspelt name, or an empty string when nothing is near enough to be meant. */
+/** `; did you mean "cnn-s"?` for a misspelt name, or a full stop when nothing known is near enough to be meant. */
 export function suggestion(wrong: string, known: readonly string[]): string {
-  if (known.length === 0) return '';
+  if (known.length === 0) return '.';
   const nearest = closest(wrong.toLowerCase(), known as string[]);
   const shared = [...new Set(wrong.toLowerCase())].filter((letter) => nearest.includes(letter)).length;
-  return shared * 2 >= new Set(nearest).size ? `; did you mean "${nearest}"?` : '';
+  return shared * 2 >= new Set(nearest).size ? `; did you mean "${nearest}"?` : '.';
 }
 
 /**

@@ -29,7 +29,12 @@ export type MetricsRecord =
       /** Share of the time spent waiting for targets, 0-1. */
       readonly waitFraction: number;
     }
-  | ({ readonly kind: 'evaluation'; readonly time: string; readonly peer: string; readonly step: number } & Evaluation);
+  | ({
+      readonly kind: 'evaluation';
+      readonly time: string;
+      readonly peer: string;
+      readonly step: number;
+    } & Evaluation);
 
 /** One line of `events.ndjson`: joins, leaves, refusals, missed rounds and why. */
 export interface EventRecord {
@@ -94,5 +99,10 @@ export interface RunSummary extends MethodSummary {
   readonly compare: Readonly<Record<string, MethodSummary>>;
   /** What the comparison says, in words. */
   readonly verdict: string | null;
-  readonly machine: { readonly cpu: string; readonly cores: number; readonly memoryGiB: number; readonly node: string };
+  readonly machine: {
+    readonly cpu: string;
+    readonly cores: number;
+    readonly memoryGiB: number;
+    readonly node: string;
+  };
 }
