@@ -1,29 +1,37 @@
 import { z } from 'zod';
+import { BATCH_DIGEST_BYTES } from './batchDigest.ts';
+import { MAX_CLASSES } from './limits.ts';
 
 /** The version of this protocol; also part of the WebSocket subprotocol's name. */
 export const PROTOCOL_VERSION = 1;
 export const SUBPROTOCOL = `codistill.v${PROTOCOL_VERSION}`;
 
-const name = z
-  .string()
-  .min(1)
-  .max(64)
-  .regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/);
-const count = z
-  .int()
-  .min(0)
-  .max(2 ** 31 - 1);
-const positive = count.min(1);
-const fraction = z.number().min(0).max(1);
-const finite = z.number();
-const text = z.string().max(512);
-const bytes = z.instanceof(Uint8Array);
-const digest = z.string().regex(/^[0-9a-f]{64}$/);
+// Each schema's `error` says what is expected; an error message puts it between the field's path and what came.
+const integer = (least: number, most = 2 ** 31 - 1) =>
+  z.int({ error: `an integer from ${least} to ${most}` }).min(least).max(most);
+const pattern = (regex: RegExp) => z.string({ error: `a string that matches ${regex}` }).regex(regex);
+const oneOf = <const T extends readonly string[]>(names: T) => z.enum(names, { error: `one of ${names.join(', ')}` });
+const bytes = z.custom<Uint8Array>((value) => value instanceof Uint8Array, { error: 'bytes' });
+const bytesOf = (length: number) =>
+  z.custom<Uint8Array>((value) => value instanceof Uint8Array && value.byteLength === length, {
+    error: `${length} bytes`,
+  });
+
+const name = pattern(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/);
+const count = integer(0);
+const positive = integer(1);
+const classCount = integer(1, MAX_CLASSES);
+const protocol = z.literal(PROTOCOL_VERSION, { error: `version ${PROTOCOL_VERSION}` });
+const fraction = z.number({ error: 'a number from 0 to 1' }).min(0).max(1);
+const finite = z.number({ error: 'a finite number' });
+const label = z.string({ error: 'a string of at most 128 characters' }).max(128);
+const text = z.string({ error: 'a string of at most 512 characters' }).max(512);
+const digest = pattern(/^[0-9a-f]{64}$/);
 
 /** A tensor `[rows, classes]` as bytes: little-endian, row-major, in the encoding that `codec` names. */
 const tensorFields = {
-  codec: z.string().min(1).max(16),
-  shape: z.tuple([positive, positive]),
+  codec: pattern(/^[a-z][a-z0-9]{0,15}$/),
+  shape: z.tuple([positive, classCount], { error: 'an array of two integers' }),
   data: bytes,
 };
 
@@ -32,9 +40,9 @@ const rowFields = {
   /** The step at which the batch was trained on: in lockstep, the round. */
   round: count,
   /** FNV-1a (64 bits, little-endian) of the batch's sample ids as uint32 little-endian: see `batchDigest`. */
-  batch: bytes,
+  batch: bytesOf(BATCH_DIGEST_BYTES),
   /** The augmented view of the samples: `shared` is the same on every peer, `own` differs. */
-  view: z.enum(['shared', 'own']),
+  view: oneOf(['shared', 'own']),
 };
 
 const evaluationFields = { accuracy: fraction, nll: finite, ece: fraction };
@@ -43,33 +51,35 @@ const peerMessages = [
   /** peer -> coordinator, first on every connection. Answered by `welcome`, or a close code. */
   z.object({
     type: z.literal('hello'),
-    protocol: z.int(),
+    protocol,
     /** Absent: the coordinator chooses one, and tells it in `welcome`. */
     name: name.optional(),
     /** Distinguishes two process lives of one peer. */
-    incarnation: z.string().min(8).max(64),
-    model: text,
-    backend: text,
-    device: text,
+    incarnation: pattern(/^[A-Za-z0-9._-]{8,64}$/),
+    /** Absent: the coordinator names the model of the place that this peer takes. */
+    model: label.optional(),
+    backend: label,
+    device: label,
   }),
   /** peer -> coordinator, when its dataset and model are loaded. Answered by `start` once every expected peer is ready. */
   z.object({
     type: z.literal('ready'),
     /** What must be equal on all peers. */
     dataset: digest,
-    classes: positive,
-    inputShape: z.tuple([positive, positive, positive]),
+    classes: classCount,
+    inputShape: z.tuple([positive, positive, positive], { error: 'an array of three integers' }),
     trainSize: positive,
     testSize: positive,
     /** What may differ. */
     parameters: count,
-    step: count,
   }),
   /** student -> coordinator: predictions for one batch. Answered by `target` or `noTarget`. */
   z.object({ type: z.literal('logits'), ...rowFields, step: count, ...tensorFields }),
   /** peer -> coordinator, about once a second: how training goes. Not answered. */
   z.object({
     type: z.literal('progress'),
+    /** `evaluating`: a phase without exchange, in which nobody should take this peer's silence for a miss. */
+    phase: oneOf(['training', 'evaluating']),
     step: count,
     steps: positive,
     loss: finite,
@@ -86,7 +96,7 @@ const peerMessages = [
   /** peer -> coordinator: something a person should know, such as a collapse. Not answered. */
   z.object({
     type: z.literal('notice'),
-    event: z.enum(['collapsed', 'recovered']),
+    event: oneOf(['collapsed', 'recovered']),
     step: count,
     reason: text,
   }),
@@ -101,7 +111,7 @@ const peerMessages = [
   /** peer -> coordinator: its work is over. Answered by `finished` once all peers are done. */
   z.object({
     type: z.literal('done'),
-    outcome: z.enum(['finished', 'interrupted']),
+    outcome: oneOf(['finished', 'interrupted']),
     step: count,
     imagesPerSecond: finite,
     waitFraction: fraction,
@@ -116,31 +126,39 @@ const coordinatorMessages = [
   /** coordinator -> peer, answers `hello`. */
   z.object({
     type: z.literal('welcome'),
-    protocol: z.int(),
+    protocol,
     run: name,
     /** The name this peer has in the run: its own, or one chosen for it. */
     name,
+    /** The model it trains: its own choice, or that of the place it took. */
+    model: label,
     /** The experiment's sections that every peer shares; validated by the experiment's schema, not here. */
-    experiment: z.record(z.string(), z.unknown()),
+    experiment: z.record(z.string(), z.unknown(), { error: 'a map' }),
   }),
   /** coordinator -> peer: every expected peer is ready; train. Names in the fixed order of sums. */
-  z.object({ type: z.literal('start'), peers: z.array(name).min(1).max(1024) }),
+  z.object({ type: z.literal('start'), peers: z.array(name, { error: 'an array of 1 to 1024 names' }).min(1).max(1024) }),
   /** coordinator -> student, answers `logits`: what its teachers predicted for the same rows, as teacher logits. */
   z.object({ type: z.literal('target'), ...rowFields, teachers: positive, ...tensorFields }),
   /** coordinator -> student, answers `logits`: this round has no target; train on the labels alone. */
   z.object({
     type: z.literal('noTarget'),
     round: count,
-    reason: z.enum(['noTeachers', 'quorum', 'late', 'refused']),
+    reason: oneOf(['noTeachers', 'quorum', 'late', 'refused']),
     detail: text,
+    /** Given with `late`: the round that the others are at, to go on with. */
+    nextRound: count.optional(),
   }),
   /** coordinator -> peer: the run is over and its results are saved; leave. */
   z.object({ type: z.literal('finished') }),
 ] as const;
 
-export const PeerMessage = z.discriminatedUnion('type', peerMessages);
+function typesOf(schemas: readonly { readonly shape: { readonly type: z.ZodLiteral<string> } }[]): string {
+  return `one of ${schemas.map(({ shape }) => shape.type.value).join(', ')}`;
+}
+
+export const PeerMessage = z.discriminatedUnion('type', peerMessages, { error: typesOf(peerMessages) });
 export type PeerMessage = z.infer<typeof PeerMessage>;
-export const CoordinatorMessage = z.discriminatedUnion('type', coordinatorMessages);
+export const CoordinatorMessage = z.discriminatedUnion('type', coordinatorMessages, { error: typesOf(coordinatorMessages) });
 export type CoordinatorMessage = z.infer<typeof CoordinatorMessage>;
 
 /** The message of one type, such as `MessageOf<PeerMessage, 'logits'>`. */

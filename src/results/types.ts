@@ -95,6 +95,8 @@ export interface RunSummary extends MethodSummary {
   readonly schemaVersion: 1;
   /** The experiment as resolved, all defaults filled in. */
   readonly experiment: unknown;
+  /** Samples in the test set, of which every evaluation used all. */
+  readonly testSamples: number;
   /** The same peers trained with other methods, by method. */
   readonly compare: Readonly<Record<string, MethodSummary>>;
   /** What the comparison says, in words. */
@@ -105,4 +107,45 @@ export interface RunSummary extends MethodSummary {
     readonly memoryGiB: number;
     readonly node: string;
   };
+}
+
+/** One peer of a run in progress. */
+export interface PeerStatus {
+  readonly name: string;
+  readonly model: string;
+  readonly backend: string;
+  readonly connected: boolean;
+  readonly state: 'joining' | 'ready' | 'training' | 'done' | 'lost';
+  /** Steps done, of `steps`. */
+  readonly step: number;
+  readonly steps: number;
+  /** As in its last progress record; null before the first. */
+  readonly loss: number | null;
+  /** Training accuracy, 0-1. */
+  readonly accuracy: number | null;
+  /** Accuracy of its last evaluation, 0-1; null before the first. */
+  readonly testAccuracy: number | null;
+  readonly imagesPerSecond: number;
+  /** Share of the time spent waiting for targets, 0-1. */
+  readonly waitFraction: number;
+  /** Set when the peer's loss stands at the level of guessing: what was seen, and at which step. */
+  readonly collapsed: string | null;
+}
+
+/** How a run goes: what the coordinator serves as `/status.json`. */
+export interface RunStatus {
+  readonly run: string;
+  readonly method: string;
+  readonly phase: 'waiting' | 'training' | 'finishing' | 'finished' | 'interrupted';
+  /** For whom or what the run waits, since when, and what happens next, in a sentence; null while it goes on. */
+  readonly waitingFor: string | null;
+  readonly peers: readonly PeerStatus[];
+  readonly rounds: {
+    /** Rounds closed with a target for at least one student. */
+    readonly committed: number;
+    /** (student, round) pairs that were answered without a target. */
+    readonly missed: number;
+  };
+  /** Since the coordinator started this run. */
+  readonly seconds: number;
 }

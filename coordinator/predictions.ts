@@ -1,0 +1,48 @@
+/** A peer's final logits on the test set, put together from chunks. */
+export interface Predictions {
+  readonly logits: Float32Array;
+  readonly labels: Uint16Array;
+  /** Rows received so far; complete when it equals the test set's size. */
+  rows: number;
+}
+
+/** @param testSize rows, as the peer declared and the run agreed on */
+export function createPredictions(testSize: number, classes: number): Predictions {
+  return {
+    logits: new Float32Array(testSize * classes),
+    labels: new Uint16Array(testSize),
+    rows: 0,
+  };
+}
+
+/**
+ * Adds a chunk. Chunks come in order; one that was received already is passed over, so that a peer may send all again
+ * after a reconnect.
+ *
+ * @returns what is wrong with the chunk, or `null`
+ */
+export function addChunk(
+  predictions: Predictions,
+  offset: number,
+  logits: Float32Array,
+  labels: Uint8Array,
+): string | null {
+  const testSize = predictions.labels.length;
+  const classes = predictions.logits.length / testSize;
+  const rows = logits.length / classes;
+  if (offset + rows > testSize) {
+    return `predictions.offset: expected at most ${testSize} rows in all, got rows ${offset} to ${offset + rows}`;
+  }
+  if (offset > predictions.rows) {
+    return `predictions.offset: expected the next row ${predictions.rows}, got ${offset}`;
+  }
+  predictions.logits.set(logits, offset * classes);
+  const view = new DataView(labels.buffer, labels.byteOffset, labels.byteLength);
+  for (let i = 0; i < rows; i++) {
+    const label = view.getUint16(2 * i, true);
+    if (label >= classes) return `predictions.labels: expected classes below ${classes}, got ${label}`;
+    predictions.labels[offset + i] = label;
+  }
+  predictions.rows = Math.max(predictions.rows, offset + rows);
+  return null;
+}

@@ -1,0 +1,250 @@
+/**
+ * The rounds of lockstep exchange, as decisions without sockets or clocks: what to answer, to whom, given what arrived
+ * and when. A function here changes the state it is given and returns what follows from that as data; equal histories
+ * give equal effects.
+ *
+ * A round is one batch. It opens with the first student's logits and closes when every awaited student has sent:
+ *
+ *     awaited = connected, not done, not lagging, and not past the round
+ *
+ * A student that lets the deadline pass is *lagging*: nobody waits for it any more. Its next logits are answered
+ * `late` with the round that the others are at; it goes there and is awaited again, unless that happened too often.
+ */
+
+export interface RoundsOptions {
+  /** Least number of teachers that a target is made of; `all`: no deadline, only a student that leaves is not waited for. */
+  readonly quorum: number | 'all';
+  /** How long a round waits for a student, in milliseconds. */
+  readonly maxWaitMs: number;
+}
+
+/** Missed deadlines after which a student that fell behind is not awaited again before it is on time by itself. */
+const MAX_STRIKES = 3;
+
+interface Student {
+  connected: boolean;
+  done: boolean;
+  lagging: boolean;
+  /** Missed deadlines, less the rounds it was on time for since. */
+  strikes: number;
+  /** The latest round it sent logits for; -1 before the first. */
+  round: number;
+  /** The round it was told to go on with, after it fell behind. */
+  resumesAt: number;
+  /** In a phase without exchange (burn-in, evaluation): the deadline counts from its last sign of life. */
+  busy: boolean;
+  heardAtMs: number;
+}
+
+/** Whether the peers see the same augmentation of a sample. */
+export type View = 'shared' | 'own';
+
+interface OpenRound {
+  readonly batch: Uint8Array<ArrayBuffer>;
+  readonly view: View;
+  readonly openedAtMs: number;
+  readonly contributions: Map<string, Float32Array>;
+}
+
+export interface Rounds {
+  readonly options: RoundsOptions;
+  readonly students: Map<string, Student>;
+  readonly open: Map<number, OpenRound>;
+  /** The highest round that was closed; -1 before the first. */
+  lastClosed: number;
+}
+
+export type MissReason = 'noTeachers' | 'quorum' | 'late' | 'refused';
+
+export type RoundEffect =
+  /** Make a target for each contributor from the others; in the fixed order of sums, by name. */
+  | {
+      readonly type: 'commit';
+      readonly round: number;
+      readonly batch: Uint8Array<ArrayBuffer>;
+      readonly view: View;
+      readonly contributions: readonly (readonly [peer: string, logits: Float32Array])[];
+    }
+  /** Tell a student to train on the labels alone; `nextRound` when it fell behind and is to go on there. */
+  | {
+      readonly type: 'noTarget';
+      readonly peer: string;
+      readonly round: number;
+      readonly reason: MissReason;
+      readonly detail: string;
+      readonly nextRound?: number;
+    };
+
+export interface Contribution {
+  readonly peer: string;
+  readonly round: number;
+  readonly batch: Uint8Array<ArrayBuffer>;
+  readonly view: View;
+  readonly logits: Float32Array;
+}
+
+export function createRounds(options: RoundsOptions): Rounds {
+  return { options, students: new Map(), open: new Map(), lastClosed: -1 };
+}
+
+/** A student begins, or is back with a new connection. Joining a run that is under way, it is awaited once it has caught up. */
+export function join(rounds: Rounds, peer: string, nowMs: number): void {
+  const known = rounds.students.get(peer);
+  if (known) {
+    Object.assign(known, { connected: true, heardAtMs: nowMs });
+    return;
+  }
+  rounds.students.set(peer, {
+    connected: true,
+    done: false,
+    lagging: rounds.lastClosed >= 0,
+    strikes: 0,
+    round: -1,
+    resumesAt: 0,
+    busy: true,
+    heardAtMs: nowMs,
+  });
+}
+
+/** A student's connection ended, or its work is done: nobody waits for it. */
+export function leave(rounds: Rounds, peer: string, done: boolean): RoundEffect[] {
+  const student = rounds.students.get(peer);
+  if (!student) return [];
+  student.connected = false;
+  student.done ||= done;
+  return settleAll(rounds);
+}
+
+/** A sign of life between rounds. `busy`: in a phase without exchange, such as an evaluation. */
+export function heard(rounds: Rounds, peer: string, busy: boolean, nowMs: number): void {
+  const student = rounds.students.get(peer);
+  if (!student) return;
+  student.heardAtMs = nowMs;
+  student.busy = busy || student.round < 0;
+}
+
+/** A student's logits for one round. Every contribution is answered by exactly one effect, now or when its round closes. */
+export function contribute(rounds: Rounds, contribution: Contribution, nowMs: number): RoundEffect[] {
+  const { peer, round, batch, view, logits } = contribution;
+  const student = rounds.students.get(peer);
+  if (!student) throw new Error(`internal: logits from "${peer}", who never joined`);
+  student.heardAtMs = nowMs;
+  student.busy = false;
+  const existing = rounds.open.get(round);
+  if (!existing && round <= rounds.lastClosed) return [answerLate(rounds, student, peer, round)];
+
+  student.round = Math.max(student.round, round);
+  student.lagging = false;
+  if (existing && (existing.view !== view || !sameBytes(existing.batch, batch))) {
+    const refusal = refuse(peer, round, 'these rows belong to other samples, or another view, than the round');
+    return [refusal, ...settleAll(rounds)];
+  }
+  const open: OpenRound = existing ?? { batch, view, openedAtMs: nowMs, contributions: new Map() };
+  rounds.open.set(round, open);
+  // The first one counts: a repetition after a reconnect is answered when the round closes.
+  if (!open.contributions.has(peer)) open.contributions.set(peer, logits);
+  student.strikes = Math.max(0, student.strikes - 1);
+  return settleAll(rounds);
+}
+
+/** Logits that cannot be used, such as non-finite ones: the student has been heard, and is answered. */
+export function reject(
+  rounds: Rounds,
+  peer: string,
+  round: number,
+  detail: string,
+  nowMs: number,
+): RoundEffect[] {
+  const student = rounds.students.get(peer);
+  if (!student) return [];
+  Object.assign(student, { heardAtMs: nowMs, busy: false, round: Math.max(student.round, round) });
+  return [refuse(peer, round, detail), ...settleAll(rounds)];
+}
+
+/** Lets deadlines pass: call it at the time that {@link nextDeadlineMs} names. */
+export function tick(rounds: Rounds, nowMs: number): RoundEffect[] {
+  for (const [round, open] of rounds.open) {
+    for (const [, student] of awaited(rounds, round)) {
+      if (deadlineMs(rounds, open, student) > nowMs) continue;
+      student.lagging = true;
+      student.strikes += 1;
+    }
+  }
+  return settleAll(rounds);
+}
+
+/** When the next awaited student's time is up; `null` when nobody is waited for. */
+export function nextDeadlineMs(rounds: Rounds): number | null {
+  let next: number | null = null;
+  for (const [round, open] of rounds.open) {
+    for (const [, student] of awaited(rounds, round)) {
+      const deadline = deadlineMs(rounds, open, student);
+      if (next === null || deadline < next) next = deadline;
+    }
+  }
+  return next === Number.POSITIVE_INFINITY ? null : next;
+}
+
+/** For whom the oldest open round waits, and since when: what a person is told. */
+export function waitingFor(
+  rounds: Rounds,
+): { readonly round: number; readonly peers: readonly string[]; readonly sinceMs: number } | null {
+  const oldest = [...rounds.open.keys()].sort((a, b) => a - b)[0];
+  if (oldest === undefined) return null;
+  const peers = awaited(rounds, oldest).map(([peer]) => peer);
+  return { round: oldest, peers, sinceMs: rounds.open.get(oldest)!.openedAtMs };
+}
+
+function awaited(rounds: Rounds, round: number): [string, Student][] {
+  return [...rounds.students].filter(
+    ([, s]) => s.connected && !s.done && !s.lagging && s.round < round && s.resumesAt <= round,
+  );
+}
+
+function deadlineMs(rounds: Rounds, open: OpenRound, student: Student): number {
+  if (rounds.options.quorum === 'all') return Number.POSITIVE_INFINITY;
+  const from = student.busy ? Math.max(open.openedAtMs, student.heardAtMs) : open.openedAtMs;
+  return from + rounds.options.maxWaitMs;
+}
+
+/** Closes every open round that nobody is awaited for, oldest first. */
+function settleAll(rounds: Rounds): RoundEffect[] {
+  return [...rounds.open.keys()]
+    .sort((a, b) => a - b)
+    .filter((round) => awaited(rounds, round).length === 0)
+    .flatMap((round) => close(rounds, round));
+}
+
+function close(rounds: Rounds, round: number): RoundEffect[] {
+  const { batch, view, contributions } = rounds.open.get(round)!;
+  rounds.open.delete(round);
+  rounds.lastClosed = Math.max(rounds.lastClosed, round);
+  const byName = [...contributions].sort(([a], [b]) => (a < b ? -1 : 1));
+  const teachers = byName.length - 1;
+  const { quorum } = rounds.options;
+  const needed = quorum === 'all' ? 1 : quorum;
+  if (teachers >= needed) return [{ type: 'commit', round, batch, view, contributions: byName }];
+  const reason = teachers === 0 ? 'noTeachers' : 'quorum';
+  const detail =
+    teachers === 0
+      ? 'no other student sent logits for this batch'
+      : `${teachers} teachers, the quorum is ${needed}`;
+  return byName.map(([peer]) => ({ type: 'noTarget', peer, round, reason, detail }));
+}
+
+function answerLate(rounds: Rounds, student: Student, peer: string, round: number): RoundEffect {
+  const nextRound = Math.max(rounds.lastClosed + 1, ...rounds.open.keys());
+  student.resumesAt = nextRound;
+  student.round = Math.max(student.round, round);
+  student.lagging = student.strikes >= MAX_STRIKES;
+  const detail = `round ${round} is closed; the others are at round ${nextRound}`;
+  return { type: 'noTarget', peer, round, reason: 'late', detail, nextRound };
+}
+
+function refuse(peer: string, round: number, detail: string): RoundEffect {
+  return { type: 'noTarget', peer, round, reason: 'refused', detail };
+}
+
+function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, i) => byte === b[i]);
+}

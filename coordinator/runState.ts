@@ -1,0 +1,53 @@
+import type { RunSettings } from '../src/config/schema.ts';
+import type { CloseCode } from '../src/protocol/closeCodes.ts';
+import type { CoordinatorMessage } from '../src/protocol/messages.ts';
+import type { EventRecord, MetricsRecord } from '../src/results/types.ts';
+import type { Members, Place } from './members.ts';
+import type { Predictions } from './predictions.ts';
+import { createRounds, type MissReason, type Rounds } from './rounds.ts';
+
+/** What a run is about; fixed when the coordinator starts. */
+export interface RunOptions {
+  readonly id: string;
+  readonly settings: RunSettings;
+  readonly places: readonly Place[];
+}
+
+/** The state of one run: who is in it, where its rounds are, what came out. No sockets, no clock. */
+export interface Run {
+  readonly options: RunOptions;
+  phase: 'waiting' | 'training' | 'finished';
+  readonly members: Members;
+  /** The connection of each peer that has one. */
+  readonly connections: Map<string, number>;
+  readonly rounds: Rounds;
+  committed: number;
+  readonly missed: Record<MissReason, number>;
+  readonly predictions: Map<string, Predictions>;
+}
+
+/** What follows from an event; performed by the server. */
+export type RunEffect =
+  | { readonly type: 'attach'; readonly connection: number; readonly peer: string }
+  | { readonly type: 'send'; readonly connection: number; readonly message: CoordinatorMessage }
+  | { readonly type: 'close'; readonly connection: number; readonly code: CloseCode; readonly reason: string }
+  | { readonly type: 'event'; readonly record: Omit<EventRecord, 'time'> }
+  | { readonly type: 'metrics'; readonly record: DistributiveOmit<MetricsRecord, 'time'> }
+  | { readonly type: 'finished' };
+
+type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
+
+export function createRun(options: RunOptions): Run {
+  const { quorum, maxWait } = options.settings.exchange;
+  return {
+    options,
+    phase: 'waiting',
+    members: new Map(),
+    connections: new Map(),
+    rounds: createRounds({ quorum, maxWaitMs: maxWait }),
+    committed: 0,
+    missed: { noTeachers: 0, quorum: 0, late: 0, refused: 0 },
+    predictions: new Map(),
+  };
+}
+

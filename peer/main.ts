@@ -1,0 +1,120 @@
+import { randomUUID } from 'node:crypto';
+import { join } from 'node:path';
+import { loadBackend } from '../src/backend/select.ts';
+import { getCodec } from '../src/codec/index.ts';
+import { runSettingsSchema } from '../src/config/schema.ts';
+import { ExitCode, UsageError } from '../src/errors.ts';
+import { createLogger } from '../src/logger.ts';
+import { runProgram, stopOnSignals } from '../src/program.ts';
+import { PROTOCOL_VERSION } from '../src/protocol/messages.ts';
+import { parsePeerOptions } from './options.ts';
+import { resultMessages } from './resultMessages.ts';
+import { createSession, type Session } from './session.ts';
+import { openSocket } from './socket.ts';
+import { createStudent, type Student } from './student.ts';
+import { emaTeachers, noTeachers, peerTeachers, type TeacherSource } from './teachers.ts';
+import { totalSteps } from './train.ts';
+import { work } from './work.ts';
+
+await runProgram(async () => {
+  const options = parsePeerOptions(process.argv.slice(2));
+  const logger = createLogger('peer', options.logLevel);
+  const stop = stopOnSignals();
+  const backend = await loadBackend(options.backend);
+  for (const { name, reason } of backend.refused) logger.info({ backend: name, reason }, 'backend refused');
+  logger.info({ backend: backend.name, device: backend.device }, 'backend');
+
+  const session = createSession({
+    hello: {
+      type: 'hello',
+      protocol: PROTOCOL_VERSION,
+      name: options.name,
+      model: options.model,
+      incarnation: randomUUID(),
+      backend: backend.name,
+      device: backend.device,
+    },
+    connect: (events) => openSocket(options.coordinator, options.token, events),
+    patienceMs: options.patienceMs,
+    notify: (what) => logger.info({ what }, 'connection'),
+  });
+  const stopped = new Promise<null>((resolve) =>
+    stop.signal.addEventListener('abort', () => {
+      logger.info('stopping: saving the work');
+      session.abandon();
+      resolve(null);
+    }),
+  );
+
+  const welcome = await Promise.race([session.join(), stopped]);
+  if (!welcome) return leave(session, stop.exitCode());
+  const parsed = runSettingsSchema.safeParse(welcome.experiment);
+  if (!parsed.success) {
+    throw new UsageError(`The coordinator's experiment does not fit this version of codistill: ${parsed.error.message}`);
+  }
+  const settings = parsed.data;
+  const { name, model: modelName } = welcome;
+  const folder = options.dir ?? join('runs', welcome.run, 'peers', name);
+  const student = await createStudent({
+    name,
+    model: modelName,
+    settings,
+    download: options.download,
+    ...(options.dataDir !== undefined && { dataDir: options.dataDir }),
+  });
+  const { dataset } = student;
+  logger.info({ peer: name, model: modelName, dataset: dataset.source, folder }, 'ready');
+
+  const facts = {
+    dataset: dataset.digest,
+    classes: dataset.classNames.length,
+    inputShape: [...dataset.imageShape] as [number, number, number],
+    trainSize: dataset.train.count,
+    testSize: dataset.test.count,
+    parameters: student.parameterCount,
+  };
+  const start = await Promise.race([session.ready(facts), stopped]);
+  if (!start) return leave(session, stop.exitCode());
+  logger.info({ peers: start.peers, steps: totalSteps(settings, dataset) }, 'training');
+
+  const result = await work({
+    student,
+    modelName,
+    settings,
+    teachers: teachersOf(student, session, settings),
+    folder,
+    signal: stop.signal,
+    report: (message) => {
+      session.report(message);
+      if (message.type === 'notice') logger.warn({ step: message.step, reason: message.reason }, message.event);
+      else logger.debug(message, message.type);
+    },
+  });
+  logger.info({ outcome: result.outcome, step: result.step, ...result.final?.evaluation }, 'trained');
+  const delivered = session.finish(resultMessages(result, dataset.test.labels, facts.classes));
+  if (stop.signal.aborted) {
+    await Promise.race([delivered, new Promise((resolve) => setTimeout(resolve, HURRY_MS))]);
+    return leave(session, stop.exitCode());
+  }
+  await Promise.race([delivered, stopped]);
+  student.dispose();
+  return leave(session, stop.signal.aborted ? stop.exitCode() : ExitCode.ok);
+});
+
+/** What a stopped peer allows the coordinator to acknowledge its last messages. */
+const HURRY_MS = 500;
+
+function leave(session: Session, exitCode: ExitCode): ExitCode {
+  session.close();
+  return exitCode;
+}
+
+function teachersOf(
+  student: Student,
+  session: Session,
+  { data, exchange, distill }: Parameters<typeof totalSteps>[0],
+): TeacherSource {
+  if (student.ema) return emaTeachers(student.ema);
+  if (distill.method === 'independent') return noTeachers;
+  return peerTeachers(session, { view: data.view, codec: exchange.codec }, getCodec(exchange.codec).encode);
+}

@@ -1,0 +1,119 @@
+import { readFileSync } from 'node:fs';
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { createCommand } from '../src/config/commandLine.ts';
+import { parseDuration } from '../src/config/duration.ts';
+import { messageOf, UsageError } from '../src/errors.ts';
+import { LOG_LEVELS } from '../src/logger.ts';
+
+/** What a peer can be told; the rest it learns from the coordinator. */
+export interface PeerOptions {
+  readonly coordinator: string;
+  readonly token: string | null;
+  readonly name: string | undefined;
+  readonly model: string | undefined;
+  readonly backend: string;
+  readonly dataDir: string | undefined;
+  readonly download: boolean;
+  readonly dir: string | undefined;
+  readonly patienceMs: number;
+  readonly logLevel: string;
+}
+
+/** The options that every program that trains has, on this machine only. */
+export function addTrainingOptions(command: Command): Command {
+  return command
+    .addOption(
+      new Option('--backend <name>', 'what computes: auto, tfjs-node-gpu, wasm or cpu')
+        .default('auto')
+        .env('CODISTILL_BACKEND'),
+    )
+    .addOption(
+      new Option('--data-dir <folder>', 'folder with the files of the dataset').env('CODISTILL_DATA_DIR'),
+    )
+    .addOption(
+      new Option('--download', 'download the full dataset when it is not on this machine')
+        .default(false)
+        .env('CODISTILL_DOWNLOAD'),
+    )
+    .addOption(new Option('--dir <folder>', 'where weights, checkpoints and results go').env('CODISTILL_DIR'))
+    .addOption(
+      new Option('--log-level <level>', 'how much the log says')
+        .choices(LOG_LEVELS)
+        .default('info')
+        .env('CODISTILL_LOG_LEVEL'),
+    );
+}
+
+/** @throws {UsageError} for options that contradict each other; commander itself ends the program for unknown ones */
+export function parsePeerOptions(argv: readonly string[]): PeerOptions {
+  const command = addTrainingOptions(
+    createCommand(
+      'codistill peer',
+      'Trains one student: joins a coordinator, exchanges predictions, hands in its results.',
+    )
+      .addOption(
+        new Option('--coordinator <url>', 'address of the coordinator, such as ws://127.0.0.1:7070')
+          .makeOptionMandatory()
+          .env('CODISTILL_COORDINATOR'),
+      )
+      .addOption(
+        new Option('--token-file <file>', "file with the run's token, if it has one").env('CODISTILL_TOKEN_FILE'),
+      )
+      .addOption(
+        new Option('--model <name>', 'model to train, or path of a module; default: of the first free place').env(
+          'CODISTILL_MODEL',
+        ),
+      )
+      .addOption(
+        new Option('--name <name>', 'name in the run; default: of the first free place').env('CODISTILL_NAME'),
+      )
+      .addOption(
+        new Option('--patience <duration>', 'how long to try to reach the coordinator before giving up')
+          .argParser(durationArgument)
+          .default(30_000, '30s')
+          .env('CODISTILL_PATIENCE'),
+      ),
+  );
+  const options = command.parse(argv, { from: 'user' }).opts();
+  return {
+    coordinator: coordinatorUrl(options.coordinator),
+    token: options.tokenFile === undefined ? null : readToken(options.tokenFile),
+    name: options.name,
+    model: options.model,
+    backend: options.backend,
+    dataDir: options.dataDir,
+    download: options.download,
+    dir: options.dir,
+    patienceMs: options.patience,
+    logLevel: options.logLevel,
+  };
+}
+
+/** The WebSocket address of a coordinator; `/ws` is added where no path is given. */
+function coordinatorUrl(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : null;
+  if (url?.protocol !== 'ws:' && url?.protocol !== 'wss:') {
+    throw new UsageError(`--coordinator: expected an address such as ws://127.0.0.1:7070, got "${text}".`);
+  }
+  if (url.pathname === '/') url.pathname = '/ws';
+  return url.href;
+}
+
+/** The first line of a token file. */
+export function readToken(path: string): string {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    throw new UsageError(`--token-file: ${messageOf(error)}`, { cause: error });
+  }
+  const token = text.split('\n')[0]!.trim();
+  if (token === '') throw new UsageError(`--token-file: expected a token in the first line of ${path}, got nothing.`);
+  return token;
+}
+
+function durationArgument(text: string): number {
+  const milliseconds = parseDuration(text);
+  if (Number.isNaN(milliseconds)) throw new InvalidArgumentError('Expected a duration such as 30s or 2m.');
+  return milliseconds;
+}

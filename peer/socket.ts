@@ -1,0 +1,45 @@
+import { WebSocket } from 'ws';
+import { SUBPROTOCOL } from '../src/protocol/messages.ts';
+
+/** The little that a session needs of a WebSocket. */
+export interface Socket {
+  send(frame: Uint8Array): void;
+  close(code: number, reason: string): void;
+  /** Ends the connection without the closing handshake. */
+  terminate(): void;
+}
+
+export interface SocketEvents {
+  opened(): void;
+  frame(bytes: Uint8Array): void;
+  /** The coordinator's ping: a sign of life. */
+  ping(): void;
+  /** Always called once, as the last event; `error` when it never opened or broke. */
+  closed(code: number, reason: string, error: Error | null): void;
+}
+
+/** The largest frame that a coordinator sends is a target; this only stops nonsense. */
+const MAX_FRAME_BYTES = 16 * 2 ** 20;
+
+/** Opens a WebSocket to the coordinator with Node's `ws`. */
+export function openSocket(url: string, token: string | null, events: SocketEvents): Socket {
+  const webSocket = new WebSocket(url, SUBPROTOCOL, {
+    perMessageDeflate: false,
+    maxPayload: MAX_FRAME_BYTES,
+    handshakeTimeout: 10_000,
+    ...(token !== null && { headers: { authorization: `Bearer ${token}` } }),
+  });
+  let error: Error | null = null;
+  webSocket.on('open', () => events.opened());
+  webSocket.on('message', (data) => events.frame(data as Buffer));
+  webSocket.on('ping', () => events.ping());
+  webSocket.on('error', (e) => {
+    error = e;
+  });
+  webSocket.on('close', (code, reason) => events.closed(code, reason.toString(), error));
+  return {
+    send: (frame) => webSocket.send(frame),
+    close: (code, reason) => webSocket.close(code, reason),
+    terminate: () => webSocket.terminate(),
+  };
+}

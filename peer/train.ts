@@ -1,0 +1,120 @@
+import { setImmediate as eventLoopTurn } from 'node:timers/promises';
+import * as tf from '@tensorflow/tfjs';
+import type { RunSettings } from '../src/config/schema.ts';
+import { viewKey } from '../src/datasets/augment.ts';
+import { createBatcher } from '../src/datasets/batch.ts';
+import { batchIds, stepsPerEpoch } from '../src/datasets/sampler.ts';
+import type { Dataset } from '../src/datasets/types.ts';
+import { getMethod } from '../src/distill/index.ts';
+import { distillationShareAt } from '../src/exchange/distillationWeight.ts';
+import type { Model } from '../src/models/types.ts';
+import { batchLoss } from '../src/training/loss.ts';
+import { clipByGlobalNorm, type Optimizer } from '../src/training/optimizer.ts';
+import { learningRateAt } from '../src/training/schedules.ts';
+import { vjp } from '../src/training/vjp.ts';
+import type { TrainingLog } from './log.ts';
+import type { TeacherSource } from './teachers.ts';
+
+export interface Training {
+  readonly peer: string;
+  readonly settings: RunSettings;
+  readonly dataset: Dataset;
+  readonly model: Model;
+  readonly optimizer: Optimizer;
+  readonly teachers: TeacherSource;
+  readonly log: TrainingLog;
+  /** Called every `evaluateEvery` epochs and after the last step, with the number of steps done. */
+  readonly evaluate: (step: number) => Promise<void>;
+  /** Stops the training between two steps. */
+  readonly signal: AbortSignal;
+}
+
+/** Steps that a whole training takes. */
+export function totalSteps({ data, training }: RunSettings, dataset: Dataset): number {
+  return training.epochs * stepsPerEpoch(dataset.train.count, data.batchSize);
+}
+
+/**
+ * Trains a student while its teachers learn too. This is all of co-distillation on the side of a peer:
+ *
+ *   1. Every peer draws the same batch, from nothing but the seed and the step.
+ *   2. One forward pass gives the predictions. Its backward pass is kept for later.
+ *   3. The predictions go out; a target, made of what the other peers predict for the same samples, comes back.
+ *   4. The loss and its gradient need only the predictions, the labels and the target: `[batch, classes]` numbers.
+ *   5. That gradient goes back through the network, and the weights are updated.
+ *
+ * Without a target (during the burn-in, after a missed deadline, while the network is away) a step uses the labels
+ * alone: a student never stops training.
+ *
+ * @returns steps done when it ended, by itself or by the signal
+ */
+export async function train(run: Training): Promise<number> {
+  const { settings, dataset, model, optimizer, teachers, log } = run;
+  const { seed, data, training, distill } = settings;
+  const method = getMethod(distill.method);
+  const parameters = [...model.parameters.values()];
+  const batcher = createBatcher({
+    set: dataset.train,
+    imageShape: dataset.imageShape,
+    mean: dataset.mean,
+    std: dataset.std,
+    augment: data.augment,
+  });
+  const epochSteps = stepsPerEpoch(dataset.train.count, data.batchSize);
+  const steps = totalSteps(settings, dataset);
+  const evaluationSteps = epochSteps * training.evaluateEvery;
+  const schedule = { ...training, peak: training.optimizer.learningRate };
+
+  let step = 0;
+  while (step < steps && !run.signal.aborted) {
+    // 1. The batch.
+    const ids = batchIds({ seed, step, batchSize: data.batchSize, count: dataset.train.count });
+    const view = viewKey(seed, step, data.view === 'own' ? run.peer : undefined);
+    const batch = batcher.gather(ids, view);
+    const images = tf.tensor4d(batch.images, [...batch.shape]);
+    const labels = tf.tensor1d(Int32Array.from(batch.labels), 'int32');
+
+    // 2. The forward pass.
+    const pass = vjp(() => [model.forward(images, true).logits], parameters);
+    const logits = pass.outputs[0] as tf.Tensor2D;
+
+    // 3. The exchange; none while the teachers know too little to be worth listening to.
+    const share = method.teachers === 'none' ? 0 : distillationShareAt(step, distill);
+    const lesson = { step, ids, images, logits };
+    const teaching = share > 0 ? await teachers.teach(lesson) : { target: null, waitedMs: 0 };
+
+    // 4. The loss.
+    const kdWeight = distill.kdWeight * share;
+    const loss = batchLoss(method, logits, labels, teaching.target, { ...distill, kdWeight });
+
+    // 5. The backward pass and the update.
+    const gradients = pass.backward([loss.gradient]);
+    const clipped = training.clipNorm === null ? gradients : clipByGlobalNorm(gradients, training.clipNorm);
+    const learningRate = learningRateAt(step, steps, schedule);
+    optimizer.apply(clipped, learningRate);
+    teachers.updated(step);
+
+    tf.dispose([images, labels, teaching.target, loss.gradient, gradients, clipped].flat().filter(isTensor));
+    const next = Math.max(step + 1, teaching.nextStep ?? 0);
+    await log.step({
+      step: next,
+      steps,
+      samples: data.batchSize,
+      sums: loss.sums,
+      learningRate,
+      distillationWeight: teaching.target ? kdWeight : 0,
+      waitedMs: teaching.waitedMs,
+    });
+    // Computing is synchronous on most backends: without this, sockets and timers would never get their turn.
+    await eventLoopTurn();
+
+    const evaluationDue = Math.floor(next / evaluationSteps) > Math.floor(step / evaluationSteps);
+    step = Math.min(next, steps);
+    if ((evaluationDue || step === steps) && !run.signal.aborted) await run.evaluate(step);
+  }
+  return step;
+}
+
+function isTensor(value: tf.Tensor | null): value is tf.Tensor {
+  return value !== null;
+}

@@ -1,0 +1,59 @@
+import { createHash } from 'node:crypto';
+import { mkdir, readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type * as tf from '@tensorflow/tfjs';
+import { writeFileAtomic } from '../src/results/files.ts';
+import { encodeSafetensors, type SafeTensor } from '../src/training/safetensors.ts';
+import type { Student } from './student.ts';
+
+/** Checkpoints that are kept; older ones are removed once a newer one is safe. */
+const KEPT = 3;
+
+/**
+ * Writes the student's weights as `weights.safetensors`: parameters and running statistics under their names in the
+ * model, and what is needed to build the model again as metadata.
+ *
+ * @returns SHA-256 (hex) of the file
+ */
+export async function saveWeights(folder: string, student: Student, modelName: string): Promise<string> {
+  const { model, dataset } = student;
+  const tensors = await read(new Map([...model.parameters, ...model.buffers]), '');
+  const bytes = encodeSafetensors(tensors, {
+    model: modelName,
+    classes: String(model.classes),
+    inputShape: model.inputShape.join('x'),
+    dataset: dataset.name,
+  });
+  await mkdir(folder, { recursive: true });
+  await writeFileAtomic(join(folder, 'weights.safetensors'), bytes);
+  return createHash('sha256').update(bytes).digest('hex');
+}
+
+/** Writes all that training would need to go on from `step`: weights, optimiser, and the averaged teacher if any. */
+export async function saveCheckpoint(folder: string, student: Student, step: number): Promise<void> {
+  const { model, optimizer, ema } = student;
+  const tensors = new Map([
+    ...(await read(new Map([...model.parameters, ...model.buffers]), 'model.')),
+    ...(await read(optimizer.slots, 'optimizer.')),
+    ...(ema ? await read(ema.state, 'teacher.') : []),
+  ]);
+  const checkpoints = join(folder, 'checkpoints');
+  await mkdir(checkpoints, { recursive: true });
+  const name = `step-${String(step).padStart(8, '0')}.safetensors`;
+  await writeFileAtomic(join(checkpoints, name), encodeSafetensors(tensors, { step: String(step) }));
+  const all = (await readdir(checkpoints)).filter((file) => /^step-\d+\.safetensors$/.test(file)).sort();
+  for (const old of all.slice(0, -KEPT)) await rm(join(checkpoints, old));
+}
+
+/** Variables read from the device, in their order. */
+async function read(
+  variables: ReadonlyMap<string, tf.Variable>,
+  prefix: string,
+): Promise<Map<string, SafeTensor>> {
+  const tensors = new Map<string, SafeTensor>();
+  for (const [name, variable] of variables) {
+    const values = await variable.data<'float32'>();
+    tensors.set(prefix + name, { dtype: 'F32', shape: variable.shape, values });
+  }
+  return tensors;
+}

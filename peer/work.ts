@@ -1,0 +1,76 @@
+import type { RunSettings } from '../src/config/schema.ts';
+import type { Evaluation } from '../src/results/types.ts';
+import { evaluateLogits } from '../src/training/metrics.ts';
+import { createTrainingLog, type Report, type TrainingLog } from './log.ts';
+import type { Student } from './student.ts';
+import type { TeacherSource } from './teachers.ts';
+import { totalSteps, train } from './train.ts';
+import { saveCheckpoint, saveWeights } from './weightFiles.ts';
+
+export interface WorkOptions {
+  readonly student: Student;
+  /** As the user wrote it: a name, or a path. */
+  readonly modelName: string;
+  readonly settings: RunSettings;
+  readonly teachers: TeacherSource;
+  /** Where weights and checkpoints go. */
+  readonly folder: string;
+  readonly signal: AbortSignal;
+  readonly report: (message: Report) => void;
+}
+
+/** What came out of a student's training. */
+export interface WorkResult {
+  readonly outcome: 'finished' | 'interrupted';
+  readonly step: number;
+  readonly log: TrainingLog;
+  /** Logits on the test set after the last step, and their quality; `null` when interrupted. */
+  readonly final: { readonly logits: Float32Array; readonly evaluation: Evaluation } | null;
+  /** SHA-256 (hex) of the weights file. */
+  readonly weightsDigest: string;
+}
+
+/** A student's whole work: train, evaluate, checkpoint, and save the weights at the end, also when it is interrupted. */
+export async function work(options: WorkOptions): Promise<WorkResult> {
+  const { student, settings, signal, report, folder } = options;
+  const { model, dataset, optimizer, name } = student;
+  const steps = totalSteps(settings, dataset);
+  // A tenth of the training, or what the schedules hold back, is time enough to beat guessing.
+  const graceSteps = Math.max(settings.training.warmUpSteps, Math.ceil(steps / 10));
+  const log = createTrainingLog({ classes: model.classes, graceSteps, now: () => performance.now() }, report);
+
+  let final: WorkResult['final'] = null;
+  const evaluate = async (step: number): Promise<void> => {
+    log.pause();
+    let toldAt = performance.now();
+    const logits = await student.predictTestSet(signal, () => {
+      if (performance.now() - toldAt < 1_000) return;
+      toldAt = performance.now();
+      log.evaluating();
+    });
+    if (logits) {
+      const evaluation = evaluateLogits(logits, dataset.test.labels, model.classes);
+      report({ type: 'evaluation', step, ...evaluation });
+      if (step === steps) final = { logits, evaluation };
+      else await saveCheckpoint(folder, student, step);
+    }
+    log.resume();
+  };
+
+  const { teachers } = options;
+  const step = await train({
+    peer: name,
+    settings,
+    dataset,
+    model,
+    optimizer,
+    teachers,
+    log,
+    evaluate,
+    signal,
+  });
+  log.pause();
+  await saveCheckpoint(folder, student, step);
+  const weightsDigest = await saveWeights(folder, student, options.modelName);
+  return { outcome: final ? 'finished' : 'interrupted', step, log, final, weightsDigest };
+}

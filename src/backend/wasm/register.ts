@@ -1,0 +1,28 @@
+import { conv2DBackpropFilter, conv2DBackpropInput } from './convolution.ts';
+import { depthwiseBackpropFilter, depthwiseBackpropInput } from './depthwise.ts';
+import { installKernel, type KernelPatch } from './kernel.ts';
+import { batchMatMul } from './matmul.ts';
+import { maxPoolGrad } from './pooling.ts';
+import { mean, sum } from './reduction.ts';
+import { unsortedSegmentSum } from './segmentSum.ts';
+
+const patches: readonly KernelPatch[] = [
+  conv2DBackpropFilter,
+  conv2DBackpropInput,
+  depthwiseBackpropFilter,
+  depthwiseBackpropInput,
+  batchMatMul,
+  maxPoolGrad,
+  sum,
+  mean,
+  unsortedSegmentSum,
+];
+
+let installed = false;
+
+/** Adds the gradient kernels to the wasm backend; call before `tf.setBackend('wasm')`. Does nothing the second time. */
+export function registerWasmKernels(): void {
+  if (installed) return;
+  installed = true;
+  for (const patch of patches) installKernel(patch);
+}

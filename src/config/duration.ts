@@ -1,0 +1,22 @@
+const millisecondsOf = { ms: 1, s: 1000, m: 60_000 } as const;
+
+/** A number with a unit: milliseconds, seconds or minutes. */
+export const durationPattern = /^(\d+(?:\.\d+)?)(ms|s|m)$/;
+
+/**
+ * Milliseconds of a duration such as `10s`, `500ms` or `2m`, rounded to whole ones; a number is milliseconds already.
+ *
+ * @returns NaN for anything else
+ */
+export function parseDuration(duration: string | number): number {
+  if (typeof duration === 'number') return duration;
+  const [, value, unit] = durationPattern.exec(duration) ?? [];
+  return Math.round(Number(value) * millisecondsOf[unit as keyof typeof millisecondsOf]);
+}
+
+/** A duration in the largest unit that keeps it whole, such as `90s`; the inverse of `parseDuration`. */
+export function formatDuration(milliseconds: number): string {
+  const whole = Math.round(milliseconds);
+  const unit = (['m', 's'] as const).find((each) => whole > 0 && whole % millisecondsOf[each] === 0) ?? 'ms';
+  return `${whole / millisecondsOf[unit]}${unit}`;
+}

@@ -1,0 +1,187 @@
+import { z } from 'zod';
+import { durationPattern, parseDuration } from './duration.ts';
+import { batchFits, methodsDiffer, methodsSuitPeers, namesDiffer, rule } from './rules.ts';
+
+/** Names of the datasets, as `data.dataset` accepts them. */
+export const DATASETS = ['fashion-mnist', 'cifar-10', 'cifar-100'] as const;
+
+/** Names of the distillation methods, as `distill.method` and `compare` accept them. */
+export const METHODS = ['independent', 'dml', 'self-ema'] as const;
+
+const positiveInt = z.int().min(1);
+const steps = z.int().min(0);
+const fraction = z.number().min(0).max(1);
+const weight = z.number().min(0);
+const decay = z.number().min(0).lt(1);
+
+/** A name of a file or peer, short enough to be numbered or dated within the 64 characters of names on the wire. */
+const fileName = z
+  .string()
+  .max(48)
+  .regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/)
+  .meta({ expected: 'a name of at most 48 letters, digits, ".", "_" and "-", a letter or digit first' });
+
+/** Resolved to milliseconds, and short enough for a timer of JavaScript. */
+const duration = z
+  .union([z.number(), z.string().regex(durationPattern)])
+  .transform(parseDuration)
+  .pipe(
+    z
+      .int()
+      .min(1)
+      .max(2 ** 31 - 1),
+  )
+  .meta({ expected: 'a duration such as 10s, 500ms or 2m, at most 24 days' });
+
+const data = z
+  .strictObject({
+    dataset: z.enum(DATASETS).default('fashion-mnist').describe('what the students learn to classify'),
+    trainSize: positiveInt.exactOptional().describe('training samples to use; all of them when absent'),
+    testSize: positiveInt.exactOptional().describe('test samples to use; all of them when absent'),
+    labelNoise: fraction.default(0).describe('share of training labels replaced by a wrong class'),
+    batchSize: positiveInt.default(64).describe('samples in one training step'),
+    augment: z
+      .enum(['none', 'crop-flip'])
+      .default('none')
+      .describe('random change of training images: none, or shifted crops and mirror images'),
+    view: z
+      .enum(['shared', 'own'])
+      .default('shared')
+      .describe('whether all peers see the same augmented image, or each its own'),
+  })
+  .superRefine(rule(batchFits))
+  .prefault({});
+
+const training = z
+  .strictObject({
+    epochs: positiveInt.default(25).describe('passes over the training samples'),
+    optimizer: z
+      .strictObject({
+        name: z.enum(['sgd']).default('sgd').describe('rule that turns gradients into updates'),
+        learningRate: z.number().positive().default(0.02).describe('size of an update, at its highest'),
+        momentum: decay.default(0.9).describe('share of the previous update that is kept'),
+        nesterov: z
+          .boolean()
+          .default(false)
+          .describe("whether momentum looks one update ahead (Nesterov's form)"),
+        weightDecay: weight.default(5e-4).describe('L2 penalty on the weights'),
+      })
+      .prefault({}),
+    schedule: z
+      .enum(['cosine', 'constant'])
+      .default('cosine')
+      .describe('course of the learning rate: down to 0 along half a cosine, or constant'),
+    warmUpSteps: steps.default(0).describe('first steps, over which the learning rate grows to its highest'),
+    clipNorm: z
+      .union([z.number().positive(), z.null(), z.literal('none').transform(() => null)])
+      .meta({ expected: 'a number above 0, or none' })
+      .prefault(5)
+      .describe('largest joint L2 norm of the gradients; longer ones are scaled down to it'),
+    evaluateEvery: positiveInt.default(1).describe('epochs from one evaluation on the test set to the next'),
+  })
+  .prefault({});
+
+const distill = z
+  .strictObject({
+    method: z
+      .enum(METHODS)
+      .default('dml')
+      .describe('who teaches: nobody, the other peers, or the moving average of a student itself'),
+    temperature: z
+      .number()
+      .positive()
+      .default(2)
+      .describe('divides the logits of student and teacher before the softmax'),
+    ceWeight: weight.default(1).describe('weight of the cross-entropy to the labels'),
+    kdWeight: weight.default(2).describe('weight of the divergence from the teachers, when fully ramped up'),
+    burnInSteps: steps.default(150).describe('first steps, on labels alone'),
+    rampUpSteps: steps
+      .default(50)
+      .describe('steps after the burn-in over which kdWeight grows to its full value'),
+    emaDecay: decay
+      .default(0.999)
+      .describe('self-ema: share of the averaged weights that is kept at each step'),
+  })
+  .prefault({});
+
+const exchange = z
+  .strictObject({
+    mode: z
+      .enum(['lockstep'])
+      .default('lockstep')
+      .describe('when peers exchange: all about the same batch at once'),
+    codec: z.enum(['float16', 'float32']).default('float16').describe('encoding of logits on the wire'),
+    quorum: z
+      .union([positiveInt, z.literal('all')])
+      .meta({ expected: 'a whole number of at least 1, or all' })
+      .default(1)
+      .describe('least number of teachers that a target is made of'),
+    maxWait: duration.prefault('10s').describe('longest wait for a target; then the step uses labels alone'),
+    lease: duration.prefault('30s').describe('how long a silent peer keeps its place in the run'),
+  })
+  .prefault({});
+
+const peer = z.strictObject({
+  model: z
+    .string()
+    .min(1)
+    .max(512)
+    .meta({ expected: 'the name of a model, or the path of a module that exports one' })
+    .describe('network that the student trains'),
+  count: z.int().min(1).max(1024).default(1).describe('students of this kind'),
+  name: fileName
+    .exactOptional()
+    .describe("name in the run, numbered when there are several; the model's when absent"),
+  backend: z
+    .string()
+    .min(1)
+    .meta({ expected: 'the name of a backend, or auto for the fastest' })
+    .default('auto')
+    .describe('what computes'),
+});
+
+const peers = z
+  .array(peer)
+  .min(1)
+  .meta({ expected: 'a list of at least one peer, each with its model' })
+  .superRefine(rule(namesDiffer))
+  .prefault([{ model: 'cnn-s', count: 2 }])
+  .describe('students of the run');
+
+const compare = z
+  .array(z.enum(METHODS))
+  .superRefine(rule(methodsDiffer))
+  .default([])
+  .describe('methods that the same peers are also trained with, for comparison');
+
+const seed = z
+  .int()
+  .min(0)
+  .default(0)
+  .describe('decides initial weights, order of samples, augmentation and label noise');
+
+/** An experiment file. Unknown keys are errors; what is left out has a default, and an empty file is an experiment. */
+export const experimentSchema = z
+  .strictObject({
+    name: fileName.default('experiment').describe('names the folder of the run'),
+    seed,
+    data,
+    training,
+    distill,
+    exchange,
+    peers,
+    compare,
+  })
+  .superRefine(rule(methodsSuitPeers));
+
+/** An experiment with all defaults filled in; durations in milliseconds. */
+export type Experiment = z.infer<typeof experimentSchema>;
+
+/** The sections that a coordinator tells its peers when they join, and that a peer validates. */
+export const runSettingsSchema = z.strictObject({ seed, data, training, distill, exchange });
+
+export type RunSettings = z.infer<typeof runSettingsSchema>;
+
+export function runSettings({ seed, data, training, distill, exchange }: Experiment): RunSettings {
+  return { seed, data, training, distill, exchange };
+}

@@ -1,0 +1,100 @@
+import * as tf from '@tensorflow/tfjs';
+import { UsageError } from '../errors.ts';
+import type { Architecture } from './architecture.ts';
+import { batchNorm } from './batchNorm.ts';
+import { linearUniform } from './initialisers.ts';
+import { conv2d, dense, globalAveragePool, type MapLayer } from './layers.ts';
+import { sequence } from './sequence.ts';
+import type { Weights } from './weights.ts';
+
+/**
+ * Wide residual networks (Zagoruyko and Komodakis, 2016) as in RepDistiller's models/wrn.py. The blocks normalise
+ * before they convolve, so the maps between stages, which are the features, are sums not yet rectified.
+ *
+ * @param depth 6n + 4: three stages of n blocks of two convolutions, the stem, two projections and the classifier
+ * @param widening the stages have 16, 32 and 64 times as many channels
+ */
+export function wideResnet(depth: number, widening: number): Architecture {
+  const blocks = (depth - 4) / 6;
+  const widths = [16 * widening, 32 * widening, 64 * widening] as const;
+  return {
+    leastSize: 1,
+    build(weights, { inputShape: [, , channels], classes }) {
+      const conv1 = conv2d(weights, 'conv1', channels, 16, { kernel: 3 });
+      const block1 = stage(weights, 'block1', blocks, 16, widths[0], 1);
+      const block2 = stage(weights, 'block2', blocks, widths[0], widths[1], 2);
+      const block3 = stage(weights, 'block3', blocks, widths[1], widths[2], 2);
+      const bn1 = batchNorm(weights, 'bn1', widths[2]);
+      const fc = dense(weights, 'fc', widths[2], classes, linearUniform);
+      return (images, training) => {
+        const stage1 = block1(conv1(images, training), training);
+        const stage2 = block2(stage1, training);
+        const stage3 = block3(stage2, training);
+        const embedding = globalAveragePool(tf.relu(bn1(stage3, training)));
+        return { logits: fc(embedding), features: { stage1, stage2, stage3, embedding } };
+      };
+    },
+  };
+}
+
+/**
+ * The architecture that a name of the form `wrn-depth-widening` stands for; undefined for names of another form.
+ *
+ * @throws {UsageError} for a depth or widening that no such network has
+ */
+export function parseWideResnet(name: string): Architecture | undefined {
+  const match = /^wrn-(\d+)-(\d+)$/.exec(name);
+  if (!match) return undefined;
+  const depth = Number(match[1]);
+  const widening = Number(match[2]);
+  if (depth < 10 || depth % 6 !== 4) {
+    const nearest = 6 * Math.max(1, Math.round((depth - 4) / 6)) + 4;
+    throw new UsageError(
+      `Model "${name}": the depth of a wide residual network must be 6n + 4 (10, 16, 22, 28, 34, 40, ...), got ${depth}; the nearest is "wrn-${nearest}-${widening}".`,
+    );
+  }
+  if (widening < 1) throw new UsageError(`Model "${name}": the widening must be 1 or more, got ${widening}.`);
+  return wideResnet(depth, widening);
+}
+
+function stage(
+  weights: Weights,
+  name: string,
+  blocks: number,
+  inputs: number,
+  outputs: number,
+  stride: 1 | 2,
+): MapLayer {
+  return sequence(blocks, (i) =>
+    preactivationBlock(
+      weights,
+      `${name}.layer.${i}`,
+      i === 0 ? inputs : outputs,
+      outputs,
+      i === 0 ? stride : 1,
+    ),
+  );
+}
+
+/** `conv2(relu(bn2(conv1(a)))) + x` with `a = relu(bn1(x))`; where the shape changes, `+ convShortcut(a)` instead. */
+function preactivationBlock(
+  weights: Weights,
+  name: string,
+  inputs: number,
+  outputs: number,
+  stride: 1 | 2,
+): MapLayer {
+  const bn1 = batchNorm(weights, `${name}.bn1`, inputs);
+  const conv1 = conv2d(weights, `${name}.conv1`, inputs, outputs, { kernel: 3, stride });
+  const bn2 = batchNorm(weights, `${name}.bn2`, outputs);
+  const conv2 = conv2d(weights, `${name}.conv2`, outputs, outputs, { kernel: 3 });
+  const shortcut =
+    inputs === outputs
+      ? undefined
+      : conv2d(weights, `${name}.convShortcut`, inputs, outputs, { kernel: 1, stride });
+  return (x, training) => {
+    const activated = tf.relu(bn1(x, training));
+    const inner = tf.relu(bn2(conv1(activated, training), training));
+    return tf.add(conv2(inner, training), shortcut ? shortcut(activated, training) : x);
+  };
+}

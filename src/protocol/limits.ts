@@ -1,0 +1,31 @@
+/** The largest frame before `hello` was accepted. */
+export const PRE_AUTH_FRAME_BYTES = 4096;
+
+/** The largest frame of all, whatever a run's shapes are. */
+export const MAX_FRAME_BYTES = 16 * 1024 ** 2;
+
+/** The most bytes of `data` and `labels` together in one `predictions` message. */
+export const PREDICTIONS_CHUNK_BYTES = 1024 ** 2;
+
+/** Room for everything of a message but its tensor. */
+export const HEADER_BYTES = 2048;
+
+/** The most values in one tensor: a decoded one is never larger than the largest frame. */
+export const MAX_TENSOR_VALUES = MAX_FRAME_BYTES / 4;
+
+/** Classes are written as uint16. */
+export const MAX_CLASSES = 2 ** 16;
+
+/**
+ * The largest frame that a peer may send once it is `ready`: one batch of logits as float32 and a quarter more, or one
+ * chunk of predictions, whichever is larger.
+ */
+export function frameLimit(rows: number, classes: number): number {
+  const tensor = Math.ceil(rows * classes * 4 * 1.25);
+  return Math.min(MAX_FRAME_BYTES, HEADER_BYTES + Math.max(tensor, PREDICTIONS_CHUNK_BYTES));
+}
+
+/** How many rows of predictions, with their labels, fit into one chunk in any codec. */
+export function predictionChunkRows(classes: number): number {
+  return Math.floor(PREDICTIONS_CHUNK_BYTES / (classes * 4 + 2));
+}

@@ -1,0 +1,88 @@
+import type { z } from 'zod';
+import { codecs } from '../codec/index.ts';
+import { CloseCode } from './closeCodes.ts';
+import { MAX_TENSOR_VALUES } from './limits.ts';
+import { CoordinatorMessage, PeerMessage } from './messages.ts';
+import { ProtocolError } from './protocolError.ts';
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/** @throws {ProtocolError} that names the first wrong field, what was expected there and what came */
+export function validatePeerMessage(fields: Fields): PeerMessage {
+  const message = validate(PeerMessage, fields);
+  if (message.type === 'logits' || message.type === 'predictions') expectTensor(message);
+  if (message.type === 'predictions') expectLabels(message);
+  return message;
+}
+
+/** @throws {ProtocolError} that names the first wrong field, what was expected there and what came */
+export function validateCoordinatorMessage(fields: Fields): CoordinatorMessage {
+  const message = validate(CoordinatorMessage, fields);
+  if (message.type === 'target') expectTensor(message);
+  return message;
+}
+
+function validate<M>(schema: z.ZodType<M>, fields: Fields): M {
+  const result = schema.safeParse(fields);
+  if (result.success) return result.data;
+
+  // Another version may differ in every field, so its number is the first to be looked at.
+  const { issues } = result.error;
+  const otherVersion = issues.find(({ path }) => path[0] === 'protocol');
+  const { path, message: expected } = otherVersion ?? issues[0]!;
+  const where = path[0] === 'type' ? 'type' : pathOf(fields.type, path);
+  throw wrong(where, expected, valueAt(fields, path), otherVersion && CloseCode.protocolVersion);
+}
+
+interface TensorMessage {
+  readonly type: string;
+  readonly codec: string;
+  readonly shape: readonly [number, number];
+  readonly data: Uint8Array;
+}
+
+function expectTensor({ type, codec: name, shape: [rows, classes], data }: TensorMessage): void {
+  const codec = Object.hasOwn(codecs, name) ? codecs[name] : undefined;
+  if (!codec) throw wrong(`${type}.codec`, `one of ${Object.keys(codecs).join(', ')}`, name);
+  if (rows * classes > MAX_TENSOR_VALUES) {
+    throw wrong(`${type}.shape`, `at most ${MAX_TENSOR_VALUES} values`, rows * classes);
+  }
+  const expected = codec.bytes(rows, classes);
+  if (data.byteLength !== expected) {
+    throw wrong(`${type}.data`, `${expected} bytes, as [${rows}, ${classes}] takes in ${name}`, data);
+  }
+}
+
+function expectLabels({ type, labels, shape: [rows, classes] }: TensorMessage & { readonly labels: Uint8Array }): void {
+  if (labels.byteLength !== 2 * rows) throw wrong(`${type}.labels`, `${2 * rows} bytes, two a row`, labels);
+  for (let row = 0; row < rows; row++) {
+    const label = labels[2 * row]! | (labels[2 * row + 1]! << 8);
+    if (label >= classes) throw wrong(`${type}.labels[${row}]`, `a class below ${classes}`, label);
+  }
+}
+
+function wrong(path: string, expected: string, got: unknown, closeCode?: CloseCode): ProtocolError {
+  return new ProtocolError(`${path}: expected ${expected}, got ${brief(got)}`, closeCode);
+}
+
+/** `logits.shape[1]` */
+function pathOf(type: unknown, path: readonly PropertyKey[]): string {
+  return path.reduce<string>(
+    (text, key) => (typeof key === 'number' ? `${text}[${key}]` : `${text}.${String(key)}`),
+    String(type),
+  );
+}
+
+function valueAt(fields: unknown, path: readonly PropertyKey[]): unknown {
+  return path.reduce((value, key) => (value as Record<PropertyKey, unknown> | undefined)?.[key], fields);
+}
+
+/** A value in a few words: what came may be large, and is not to be trusted in a log. */
+function brief(value: unknown): string {
+  if (value === undefined) return 'nothing';
+  if (value instanceof Uint8Array) return `${value.byteLength} bytes`;
+  if (Array.isArray(value)) return `an array of ${value.length}`;
+  if (typeof value === 'object' && value !== null) return 'a map';
+  if (typeof value === 'string') return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value);
+  return String(value);
+}

@@ -1,0 +1,161 @@
+import { DataError, ShapeError } from '../errors.ts';
+import type { Evaluation } from '../results/types.ts';
+
+/** Equal-width bins of confidence in the calibration error. */
+const CALIBRATION_BINS = 15;
+
+/** What one sample contributes to an evaluation. */
+interface Prediction {
+  readonly predicted: number;
+  /** Probability of the predicted class. */
+  readonly confidence: number;
+  /** Negative log-likelihood of the true class, in nats. */
+  readonly nll: number;
+}
+
+/** Index of the largest of `classes` values from `start` on; the first of several equal ones. */
+function argmaxAt(values: ArrayLike<number>, start: number, classes: number): number {
+  let best = 0;
+  for (let k = 1; k < classes; k++) {
+    if (values[start + k]! > values[start + best]!) best = k;
+  }
+  return best;
+}
+
+/** Sum of `exp(value - max)` over one row, in float64; `max` is the row's largest value. */
+function sumExp(logits: ArrayLike<number>, start: number, classes: number, max: number): number {
+  let sum = 0;
+  for (let k = 0; k < classes; k++) sum += Math.exp(logits[start + k]! - max);
+  return sum;
+}
+
+/** Confidence bin of Guo et al.: bin `m` of `M` holds `(m/M, (m+1)/M]`. */
+function binOf(confidence: number): number {
+  return Math.min(CALIBRATION_BINS - 1, Math.max(0, Math.ceil(confidence * CALIBRATION_BINS) - 1));
+}
+
+function evaluate(labels: Uint16Array, predict: (sample: number, label: number) => Prediction): Evaluation {
+  let correct = 0;
+  let nll = 0;
+  // Per bin: the sum of (correct - confidence). |sum| / samples is the bin's share times its gap.
+  const gaps = new Float64Array(CALIBRATION_BINS);
+  for (let i = 0; i < labels.length; i++) {
+    const label = labels[i]!;
+    const prediction = predict(i, label);
+    const hit = prediction.predicted === label ? 1 : 0;
+    correct += hit;
+    nll += prediction.nll;
+    gaps[binOf(prediction.confidence)]! += hit - prediction.confidence;
+  }
+  const ece = gaps.reduce((sum, gap) => sum + Math.abs(gap), 0);
+  return { accuracy: correct / labels.length, nll: nll / labels.length, ece: ece / labels.length };
+}
+
+function checkRows(what: string, length: number, labels: Uint16Array, classes: number): void {
+  if (labels.length === 0) throw new ShapeError('Cannot evaluate on an empty set: there are no labels.');
+  if (length !== labels.length * classes) {
+    throw new ShapeError(
+      `Expected ${labels.length} x ${classes} = ${labels.length * classes} ${what}, got ${length}.`,
+    );
+  }
+  const bad = labels.findIndex((label) => label >= classes);
+  if (bad !== -1) {
+    throw new DataError(`Expected labels below ${classes}, got ${labels[bad]} at sample ${bad}.`);
+  }
+}
+
+/**
+ * Quality of unnormalised scores. Logits that are not finite give a `nll` and `ece` that are not finite either.
+ *
+ * @param logits `[samples, classes]`, row-major
+ * @param labels true class of each sample, `[samples]`
+ */
+export function evaluateLogits(logits: Float32Array, labels: Uint16Array, classes: number): Evaluation {
+  checkRows('logits', logits.length, labels, classes);
+  return evaluate(labels, (sample, label) => {
+    const start = sample * classes;
+    const predicted = argmaxAt(logits, start, classes);
+    const max = logits[start + predicted]!;
+    const sum = sumExp(logits, start, classes, max);
+    return { predicted, confidence: 1 / sum, nll: Math.log(sum) + max - logits[start + label]! };
+  });
+}
+
+/**
+ * Quality of probabilities, such as those of an ensemble. A probability of 0 for the true class counts as the smallest
+ * positive double, 744 nats, so that one sample cannot make the mean infinite.
+ *
+ * @param probabilities `[samples, classes]`, row-major, each row summing to 1
+ * @param labels true class of each sample, `[samples]`
+ */
+export function evaluateProbabilities(
+  probabilities: Float32Array | Float64Array,
+  labels: Uint16Array,
+  classes: number,
+): Evaluation {
+  checkRows('probabilities', probabilities.length, labels, classes);
+  return evaluate(labels, (sample, label) => {
+    const start = sample * classes;
+    const predicted = argmaxAt(probabilities, start, classes);
+    return {
+      predicted,
+      confidence: probabilities[start + predicted]!,
+      nll: -Math.log(Math.max(Number.MIN_VALUE, probabilities[start + label]!)),
+    };
+  });
+}
+
+/** Samples in each peer's `[samples, classes]` logits; all peers must have the same. */
+function countSamples(logitsOfPeers: readonly Float32Array[], classes: number): number {
+  const length = logitsOfPeers[0]?.length ?? 0;
+  if (length === 0 || length % classes !== 0) {
+    throw new ShapeError(`Expected at least one row of ${classes} logits a peer, got ${length} logits.`);
+  }
+  for (const [peer, logits] of logitsOfPeers.entries()) {
+    if (logits.length !== length) {
+      throw new ShapeError(
+        `Expected equally many logits of every peer: the first has ${length}, number ${peer + 1} has ${logits.length}.`,
+      );
+    }
+  }
+  return length / classes;
+}
+
+/**
+ * The ensemble's prediction: the mean of the peers' softmax probabilities.
+ *
+ * @param logitsOfPeers one `[samples, classes]` array a peer
+ * @returns `[samples, classes]`
+ */
+export function meanProbabilities(logitsOfPeers: readonly Float32Array[], classes: number): Float64Array {
+  const samples = countSamples(logitsOfPeers, classes);
+  const mean = new Float64Array(samples * classes);
+  for (const logits of logitsOfPeers) {
+    for (let start = 0; start < mean.length; start += classes) {
+      const max = logits[start + argmaxAt(logits, start, classes)]!;
+      const scale = 1 / (sumExp(logits, start, classes, max) * logitsOfPeers.length);
+      for (let k = 0; k < classes; k++) mean[start + k]! += Math.exp(logits[start + k]! - max) * scale;
+    }
+  }
+  return mean;
+}
+
+/**
+ * Share of samples on which two peers predict the same class, mean over all pairs of peers.
+ *
+ * @param logitsOfPeers one `[samples, classes]` array a peer
+ * @returns 0-1, or null with fewer than two peers
+ */
+export function agreement(logitsOfPeers: readonly Float32Array[], classes: number): number | null {
+  const peers = logitsOfPeers.length;
+  if (peers < 2) return null;
+  const samples = countSamples(logitsOfPeers, classes);
+  let equalPairs = 0;
+  const votes = new Uint32Array(classes);
+  for (let start = 0; start < samples * classes; start += classes) {
+    votes.fill(0);
+    // A vote joins as many pairs as there were equal votes before it.
+    for (const logits of logitsOfPeers) equalPairs += votes[argmaxAt(logits, start, classes)]!++;
+  }
+  return equalPairs / (samples * ((peers * (peers - 1)) / 2));
+}

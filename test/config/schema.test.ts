@@ -1,0 +1,70 @@
+import { describe, expect, it } from 'vitest';
+import { experimentSchema, runSettings, runSettingsSchema } from '../../src/config/schema.ts';
+
+const defaults = {
+  name: 'experiment',
+  seed: 0,
+  data: { dataset: 'fashion-mnist', labelNoise: 0, batchSize: 64, augment: 'none', view: 'shared' },
+  training: {
+    epochs: 25,
+    optimizer: { name: 'sgd', learningRate: 0.02, momentum: 0.9, nesterov: false, weightDecay: 5e-4 },
+    schedule: 'cosine',
+    warmUpSteps: 0,
+    clipNorm: 5,
+    evaluateEvery: 1,
+  },
+  distill: {
+    method: 'dml',
+    temperature: 2,
+    ceWeight: 1,
+    kdWeight: 2,
+    burnInSteps: 150,
+    rampUpSteps: 50,
+    emaDecay: 0.999,
+  },
+  exchange: { mode: 'lockstep', codec: 'float16', quorum: 1, maxWait: 10_000, lease: 30_000 },
+  peers: [{ model: 'cnn-s', count: 2, backend: 'auto' }],
+  compare: [],
+};
+
+describe('experimentSchema', () => {
+  it('fills in every default', () => {
+    expect(experimentSchema.parse({})).toEqual(defaults);
+  });
+
+  it('fills in the rest of a section that is given in part', () => {
+    const { data } = experimentSchema.parse({ data: { labelNoise: 0.3 } });
+    expect(data).toEqual({ ...defaults.data, labelNoise: 0.3 });
+  });
+
+  it.each(['none', null])('resolves clipNorm %s to null', (clipNorm) => {
+    expect(experimentSchema.parse({ training: { clipNorm } }).training.clipNorm).toBeNull();
+  });
+
+  it('resolves durations to milliseconds', () => {
+    const { exchange } = experimentSchema.parse({ exchange: { maxWait: '500ms', lease: 60_000 } });
+    expect(exchange).toMatchObject({ maxWait: 500, lease: 60_000 });
+  });
+
+  it('reads a resolved experiment as the same experiment', () => {
+    const experiment = experimentSchema.parse({
+      data: { trainSize: 100 },
+      training: { clipNorm: 'none' },
+      exchange: { quorum: 'all' },
+    });
+    expect(experimentSchema.parse(JSON.parse(JSON.stringify(experiment)))).toEqual(experiment);
+  });
+});
+
+describe('runSettings', () => {
+  it('keeps the sections that all peers share, and nothing of one peer', () => {
+    const settings = runSettings(experimentSchema.parse({}));
+    expect(Object.keys(settings)).toEqual(['seed', 'data', 'training', 'distill', 'exchange']);
+    expect(runSettingsSchema.parse(settings)).toEqual(settings);
+  });
+
+  it('refuses a section that it does not know', () => {
+    const settings = { ...runSettings(experimentSchema.parse({})), bank: {} };
+    expect(runSettingsSchema.safeParse(settings).success).toBe(false);
+  });
+});

@@ -1,0 +1,156 @@
+import { Writable } from 'node:stream';
+import { describe, expect, test } from 'vitest';
+import { createProgress } from '../../src/launch/progress.ts';
+import { formatBar, formatHeading, formatLine } from '../../src/launch/progressText.ts';
+import type { PeerStatus, RunStatus } from '../../src/results/types.ts';
+
+function peerAt(step: number, changes: Partial<PeerStatus> = {}): PeerStatus {
+  return {
+    name: 'peer-1',
+    model: 'cnn-s',
+    backend: 'wasm',
+    connected: true,
+    state: 'training',
+    step,
+    steps: 775,
+    loss: 1.2345,
+    accuracy: 0.6,
+    testAccuracy: null,
+    imagesPerSecond: 812.4,
+    waitFraction: 0.031,
+    collapsed: null,
+    ...changes,
+  };
+}
+
+function statusOf(peers: readonly PeerStatus[], changes: Partial<RunStatus> = {}): RunStatus {
+  const rounds = { committed: 0, missed: 0 };
+  return {
+    run: 'r1',
+    method: 'dml',
+    phase: 'training',
+    waitingFor: null,
+    peers,
+    rounds,
+    seconds: 1,
+    ...changes,
+  };
+}
+
+/** A stream that keeps what was written, and a clock that is moved by hand, in seconds. */
+function recorder(isTTY: boolean) {
+  const written: string[] = [];
+  const write = (chunk: Buffer, _: unknown, done: () => void): void => {
+    written.push(chunk.toString());
+    done();
+  };
+  const stream = Object.assign(new Writable({ write }), { isTTY, columns: 120 });
+  const clock = { seconds: 0 };
+  const progress = createProgress(stream, { tty: isTTY, now: () => clock.seconds * 1000 });
+  return { progress, clock, text: () => written.splice(0).join('') };
+}
+
+const part = { number: 1, of: 2 };
+
+describe('progress on a terminal', () => {
+  test('draws the phase and a bar for every peer over what was there', () => {
+    const { progress, clock, text } = recorder(true);
+    progress.show(statusOf([peerAt(0), peerAt(0, { name: 'peer-2' })]), part);
+    expect(text()).toContain('1/2 dml: co-distilling');
+    clock.seconds = 10;
+    progress.show(
+      statusOf([peerAt(100), peerAt(50, { name: 'peer-2' })], { rounds: { committed: 50, missed: 2 } }),
+      part,
+    );
+    progress.stop();
+    const drawn = text();
+    expect(drawn).toContain('\u001b[2A');
+    expect(drawn).toContain('peer-1 cnn-s ██░░░░░░░░░░░░░░ 100/775 loss 1.23');
+    // The slowest peer: 725 steps at 5 a second.
+    expect(drawn).toContain('50 rounds, 2 targets missed, about 2 min 25 s left');
+  });
+
+  test('gives the cursor back when it stops', () => {
+    const { progress, text } = recorder(true);
+    progress.show(statusOf([peerAt(0)]), part);
+    expect(text()).toContain('\u001b[?25l');
+    progress.stop();
+    expect(text()).toContain('\u001b[?25h');
+  });
+
+  test('leaves the bars of a part that is over, and starts new ones below', () => {
+    const { progress, text } = recorder(true);
+    progress.show(statusOf([peerAt(775, { state: 'done' })]), part);
+    text();
+    progress.show(statusOf([peerAt(0)], { method: 'independent' }), { number: 2, of: 2 });
+    progress.stop();
+    const drawn = text();
+    expect(drawn.indexOf('775/775')).toBeLessThan(drawn.indexOf('2/2 independent: each peer trains alone'));
+  });
+});
+
+describe('progress that is not on a terminal', () => {
+  test('prints changes of phase and evaluations at once, and the peers every 5 seconds', () => {
+    const { progress, clock, text } = recorder(false);
+    const waitingFor = 'waiting for peer-2 to join';
+    progress.show(statusOf([peerAt(0)], { phase: 'waiting', waitingFor }), part);
+    expect(text()).toBe('1/2 dml: waiting for peer-2 to join\n');
+    progress.show(statusOf([peerAt(0)]), part);
+    expect(text()).toBe('1/2 dml: co-distilling\n');
+    clock.seconds = 4.9;
+    progress.show(
+      statusOf([peerAt(45, { testAccuracy: 0.5 })], { rounds: { committed: 45, missed: 0 } }),
+      part,
+    );
+    expect(text()).toBe('peer-1 (cnn-s) evaluated by step 45/775: test accuracy 50.0 %\n');
+    clock.seconds = 5;
+    progress.show(statusOf([peerAt(50, { testAccuracy: 0.5 })]), part);
+    expect(text()).toBe(
+      'peer-1 (cnn-s) step 50/775, loss 1.234, test 50.0 %, 812 img/s, waiting 3.1 %, about 1 min 13 s left\n',
+    );
+    clock.seconds = 9.9;
+    progress.show(statusOf([peerAt(99, { testAccuracy: 0.5 })]), part);
+    expect(text()).toBe('');
+  });
+
+  test('writes no control characters', () => {
+    const { progress, clock, text } = recorder(false);
+    for (const step of [0, 100, 200]) {
+      progress.show(statusOf([peerAt(step)]), part);
+      clock.seconds += 6;
+    }
+    progress.stop();
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not be there
+    expect(text()).not.toMatch(/[\u0000-\u0009\u000b-\u001f]/);
+  });
+
+  test('measures the time left from the first step, not from the start of the program', () => {
+    const { progress, clock, text } = recorder(false);
+    progress.show(statusOf([peerAt(0)]), part);
+    clock.seconds = 60;
+    progress.show(statusOf([peerAt(0)]), part);
+    clock.seconds = 70;
+    text();
+    progress.show(statusOf([peerAt(100)]), part);
+    expect(text()).toContain('about 1 min 8 s left');
+  });
+});
+
+test('a heading names what the run waits for instead of its phase', () => {
+  const status = statusOf([], { phase: 'waiting', waitingFor: 'peer-2 has 8 s to come back' });
+  expect(formatHeading(status, part, null)).toBe('1/2 dml: peer-2 has 8 s to come back');
+});
+
+test('a peer that is lost, disconnected or collapsed says so, and what is unknown is a dash', () => {
+  expect(formatLine(peerAt(5, { state: 'lost' }), null)).toContain('LOST');
+  expect(formatLine(peerAt(5, { connected: false }), null)).toContain('disconnected');
+  expect(formatLine(peerAt(5, { collapsed: 'loss 2.3' }), null)).toContain('COLLAPSED');
+  expect(formatLine(peerAt(0, { loss: null }), null)).toContain('loss –, test –');
+});
+
+test('bars of peers with names of different length line up, and a finished one is full', () => {
+  const peers = [peerAt(775), peerAt(9, { name: 'a-much-longer-name', model: 'wrn-16-2' })];
+  const [first, second] = peers.map((peer) => formatBar(peer, peers, null));
+  expect(first).toContain('█'.repeat(16));
+  expect(first!.indexOf('loss')).toBe(second!.indexOf('loss'));
+});

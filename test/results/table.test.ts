@@ -1,0 +1,63 @@
+import { describe, expect, test } from 'vitest';
+import { resultTable } from '../../src/results/table.ts';
+import { evaluation, exampleRun, methodSummary, peer, runSummary } from './example.ts';
+
+describe('resultTable', () => {
+  test('puts each method under the other for every peer and the ensemble', () => {
+    expect(resultTable(exampleRun())).toMatchInlineSnapshot(`
+      "┌──────────┬─────────┬─────────────┬──────────┬───────────┬───────┬───────┐
+      │ peer     │ model   │ method      │ accuracy │ dml gains │   NLL │   ECE │
+      ├──────────┼─────────┼─────────────┼──────────┼───────────┼───────┼───────┤
+      │ peer-1   │ cnn-s   │ dml         │   77.4 % │           │ 0.701 │ 4.1 % │
+      │          │         │ independent │   71.9 % │      +5.5 │ 0.842 │ 6.1 % │
+      ├──────────┼─────────┼─────────────┼──────────┼───────────┼───────┼───────┤
+      │ peer-2   │ resnet8 │ dml         │   78.4 % │           │ 0.684 │ 3.7 % │
+      │          │         │ independent │   72.7 % │      +5.7 │ 0.823 │ 6.6 % │
+      ├──────────┼─────────┼─────────────┼──────────┼───────────┼───────┼───────┤
+      │ ensemble │         │ dml         │   79.0 % │           │ 0.660 │ 5.0 % │
+      │          │         │ independent │   75.7 % │      +3.3 │ 0.740 │ 9.0 % │
+      └──────────┴─────────┴─────────────┴──────────┴───────────┴───────┴───────┘
+
+      dml: 1 min 2 s; peers agree on 86.1 % of the test samples; 625 rounds, 3 targets missed
+        peer-1: 812 img/s, waiting 3.1 %, overhead +4.2 %, 1.0 MB up, 1.0 MB down
+        peer-2: 812 img/s, waiting 3.1 %, overhead +4.2 %, 1.0 MB up, 1.0 MB down
+
+      independent: 1 min 2 s; peers agree on 71.0 % of the test samples
+        peer-1: 812 img/s, waiting 3.1 %
+        peer-2: 812 img/s, waiting 3.1 %, overhead +4.2 %"
+    `);
+  });
+
+  test('fits 100 columns and shows no control characters, whatever the names', () => {
+    const long = 'a-name-that-is-much-longer-than-any-column-of-a-table';
+    const text = resultTable(
+      runSummary(
+        [peer(long, evaluation(0.7), { model: long, outcome: 'lost' })],
+        [methodSummary(long, [peer(long, evaluation(0.7), { collapsed: `${long} `.repeat(9) })])],
+        { verdict: `${long} `.repeat(9).trim() },
+      ),
+    );
+    for (const line of text.split('\n')) expect(line.length).toBeLessThanOrEqual(100);
+    expect(text).not.toContain('\u001b');
+  });
+
+  test('marks peers that were lost, interrupted or collapsed, in the row and below', () => {
+    const text = resultTable(
+      runSummary(
+        [
+          peer('a', null, { outcome: 'lost', steps: 310 }),
+          peer('b', evaluation(0.5), { outcome: 'interrupted', steps: 320 }),
+          peer('c', evaluation(0.1), { collapsed: 'loss 2.30, that of guessing, from step 300 on' }),
+        ],
+        [],
+        { interrupted: true },
+      ),
+    );
+    expect(text).toContain('dml ! lost');
+    expect(text).toContain('dml ! interrupted');
+    expect(text).toContain('dml ! collapsed');
+    expect(text).toContain('dml (interrupted): ');
+    expect(text).toContain('! a (dml) lost: after 310 steps');
+    expect(text).toContain('! c (dml) collapsed: loss 2.30, that of guessing, from step 300 on');
+  });
+});
