@@ -7,7 +7,12 @@ import { contribute, type RoundEffect, reject } from './rounds.ts';
 import type { Run, RunEffect } from './runState.ts';
 
 /** A student's logits: checked against the run, then counted in their round. */
-export function receiveLogits(run: Run, member: Member, message: MessageOf<PeerMessage, 'logits'>, nowMs: number): RunEffect[] {
+export function receiveLogits(
+  run: Run,
+  member: Member,
+  message: MessageOf<PeerMessage, 'logits'>,
+  nowMs: number,
+): RunEffect[] {
   const { data, exchange } = run.options.settings;
   const expected = [data.batchSize, member.ready?.classes];
   if (member.state !== 'training') return malformed(run, member.name, 'logits: expected after start');
@@ -25,12 +30,17 @@ export function receiveLogits(run: Run, member: Member, message: MessageOf<PeerM
   // The batch's bytes are a view of the frame; they outlive it here.
   const { round, view } = message;
   const batch = message.batch.slice();
-  return perform(run, contribute(run.rounds, { peer: member.name, round, batch, view, logits: values }, nowMs));
+  return perform(
+    run,
+    contribute(run.rounds, { peer: member.name, round, batch, view, logits: values }, nowMs),
+  );
 }
 
 /** Turns what the rounds decided into messages: the ensemble of each student's teachers is made here. */
 export function perform(run: Run, effects: readonly RoundEffect[]): RunEffect[] {
-  return effects.flatMap((effect) => (effect.type === 'commit' ? commit(run, effect) : noTarget(run, effect)));
+  return effects.flatMap((effect) =>
+    effect.type === 'commit' ? commit(run, effect) : noTarget(run, effect),
+  );
 }
 
 function commit(run: Run, effect: RoundEffect & { type: 'commit' }): RunEffect[] {
@@ -67,7 +77,10 @@ function noTarget(run: Run, effect: RoundEffect & { type: 'noTarget' }): RunEffe
   run.missed[effect.reason] += 1;
   const connection = run.connections.get(peer);
   return [
-    { type: 'event', record: { event: 'missed', peer, round: effect.round, reason: `${effect.reason}: ${effect.detail}` } },
+    {
+      type: 'event',
+      record: { event: 'missed', peer, round: effect.round, reason: `${effect.reason}: ${effect.detail}` },
+    },
     ...(connection === undefined ? [] : [{ type: 'send' as const, connection, message: { type, ...rest } }]),
   ];
 }
@@ -79,4 +92,3 @@ export function malformed(run: Run, peer: string, reason: string): RunEffect[] {
     { type: 'event', record: { event: 'malformed', peer, reason } },
   ];
 }
-

@@ -136,7 +136,11 @@ export function contribute(rounds: Rounds, contribution: Contribution, nowMs: nu
   student.round = Math.max(student.round, round);
   student.lagging = false;
   if (existing && (existing.view !== view || !sameBytes(existing.batch, batch))) {
-    const refusal = refuse(peer, round, 'these rows belong to other samples, or another view, than the round');
+    const refusal = refuse(
+      peer,
+      round,
+      'these rows belong to other samples, or another view, than the round',
+    );
     return [refusal, ...settleAll(rounds)];
   }
   const open: OpenRound = existing ?? { batch, view, openedAtMs: nowMs, contributions: new Map() };

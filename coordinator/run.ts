@@ -1,6 +1,11 @@
 import { getCodec } from '../src/codec/index.ts';
 import { CloseCode } from '../src/protocol/closeCodes.ts';
-import { type CoordinatorMessage, type MessageOf, PROTOCOL_VERSION, type PeerMessage } from '../src/protocol/messages.ts';
+import {
+  type CoordinatorMessage,
+  type MessageOf,
+  type PeerMessage,
+  PROTOCOL_VERSION,
+} from '../src/protocol/messages.ts';
 import { malformed, perform, receiveLogits } from './exchange.ts';
 import { admit, byName, type Member, mismatch, takePlace } from './members.ts';
 import { addChunk, createPredictions } from './predictions.ts';
@@ -8,11 +13,7 @@ import { heard, join, leave, tick } from './rounds.ts';
 import type { Run, RunEffect } from './runState.ts';
 
 /** The first message of a connection. */
-export function hello(
-  run: Run,
-  connection: number,
-  message: MessageOf<PeerMessage, 'hello'>,
-): RunEffect[] {
+export function hello(run: Run, connection: number, message: MessageOf<PeerMessage, 'hello'>): RunEffect[] {
   const refuse = (code: CloseCode, reason: string): RunEffect[] => [
     { type: 'close', connection, code, reason },
     { type: 'event', record: { event: 'refused', ...(message.name && { peer: message.name }), reason } },
@@ -91,7 +92,13 @@ export function receive(run: Run, peer: string, message: PeerMessage, nowMs: num
 }
 
 /** A connection ended. The peer keeps its place for the length of the lease; before the start it gives it up at once. */
-export function disconnected(run: Run, peer: string, connection: number, reason: string, nowMs: number): RunEffect[] {
+export function disconnected(
+  run: Run,
+  peer: string,
+  connection: number,
+  reason: string,
+  nowMs: number,
+): RunEffect[] {
   if (run.connections.get(peer) !== connection) return [];
   run.connections.delete(peer);
   const member = run.members.get(peer)!;
@@ -108,19 +115,33 @@ export function disconnected(run: Run, peer: string, connection: number, reason:
 /** Lets time pass: deadlines of rounds, leases of peers that are away. */
 export function advance(run: Run, nowMs: number): RunEffect[] {
   const lost = byName(run.members).filter(
-    (m) => !m.connected && (m.state === 'ready' || m.state === 'training' || m.state === 'joining') &&
+    (m) =>
+      !m.connected &&
+      (m.state === 'ready' || m.state === 'training' || m.state === 'joining') &&
       nowMs - m.leftAtMs >= run.options.settings.exchange.lease,
   );
   const effects: RunEffect[] = [];
   for (const member of lost) {
     member.state = 'lost';
     const seconds = run.options.settings.exchange.lease / 1000;
-    effects.push({ type: 'event', record: { event: 'lost', peer: member.name, reason: `away for ${seconds} s` } });
+    effects.push({
+      type: 'event',
+      record: { event: 'lost', peer: member.name, reason: `away for ${seconds} s` },
+    });
   }
-  return [...effects, ...perform(run, tick(run.rounds, nowMs)), ...(lost.length > 0 ? finishIfOver(run) : [])];
+  return [
+    ...effects,
+    ...perform(run, tick(run.rounds, nowMs)),
+    ...(lost.length > 0 ? finishIfOver(run) : []),
+  ];
 }
 
-function ready(run: Run, member: Member, message: MessageOf<PeerMessage, 'ready'>, nowMs: number): RunEffect[] {
+function ready(
+  run: Run,
+  member: Member,
+  message: MessageOf<PeerMessage, 'ready'>,
+  nowMs: number,
+): RunEffect[] {
   const reference = byName(run.members).find((m) => m !== member && m.ready !== null);
   const reason = reference ? mismatch(message, reference) : null;
   const connection = run.connections.get(member.name)!;

@@ -50,4 +50,3 @@ export function createRun(options: RunOptions): Run {
     predictions: new Map(),
   };
 }
-

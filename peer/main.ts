@@ -50,7 +50,9 @@ await runProgram(async () => {
   if (!welcome) return leave(session, stop.exitCode());
   const parsed = runSettingsSchema.safeParse(welcome.experiment);
   if (!parsed.success) {
-    throw new UsageError(`The coordinator's experiment does not fit this version of codistill: ${parsed.error.message}`);
+    throw new UsageError(
+      `The coordinator's experiment does not fit this version of codistill: ${parsed.error.message}`,
+    );
   }
   const settings = parsed.data;
   const { name, model: modelName } = welcome;
@@ -86,7 +88,8 @@ await runProgram(async () => {
     signal: stop.signal,
     report: (message) => {
       session.report(message);
-      if (message.type === 'notice') logger.warn({ step: message.step, reason: message.reason }, message.event);
+      if (message.type === 'notice')
+        logger.warn({ step: message.step, reason: message.reason }, message.event);
       else logger.debug(message, message.type);
     },
   });

@@ -1,9 +1,9 @@
-import { readFileSync } from 'node:fs';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { createCommand } from '../src/config/commandLine.ts';
 import { parseDuration } from '../src/config/duration.ts';
-import { messageOf, UsageError } from '../src/errors.ts';
+import { UsageError } from '../src/errors.ts';
 import { LOG_LEVELS } from '../src/logger.ts';
+import { readToken } from '../src/token.ts';
 
 /** What a peer can be told; the rest it learns from the coordinator. */
 export interface PeerOptions {
@@ -57,15 +57,20 @@ export function parsePeerOptions(argv: readonly string[]): PeerOptions {
           .env('CODISTILL_COORDINATOR'),
       )
       .addOption(
-        new Option('--token-file <file>', "file with the run's token, if it has one").env('CODISTILL_TOKEN_FILE'),
-      )
-      .addOption(
-        new Option('--model <name>', 'model to train, or path of a module; default: of the first free place').env(
-          'CODISTILL_MODEL',
+        new Option('--token-file <file>', "file with the run's token, if it has one").env(
+          'CODISTILL_TOKEN_FILE',
         ),
       )
       .addOption(
-        new Option('--name <name>', 'name in the run; default: of the first free place').env('CODISTILL_NAME'),
+        new Option(
+          '--model <name>',
+          'model to train, or path of a module; default: of the first free place',
+        ).env('CODISTILL_MODEL'),
+      )
+      .addOption(
+        new Option('--name <name>', 'name in the run; default: of the first free place').env(
+          'CODISTILL_NAME',
+        ),
       )
       .addOption(
         new Option('--patience <duration>', 'how long to try to reach the coordinator before giving up')
@@ -97,19 +102,6 @@ function coordinatorUrl(text: string): string {
   }
   if (url.pathname === '/') url.pathname = '/ws';
   return url.href;
-}
-
-/** The first line of a token file. */
-export function readToken(path: string): string {
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8');
-  } catch (error) {
-    throw new UsageError(`--token-file: ${messageOf(error)}`, { cause: error });
-  }
-  const token = text.split('\n')[0]!.trim();
-  if (token === '') throw new UsageError(`--token-file: expected a token in the first line of ${path}, got nothing.`);
-  return token;
 }
 
 function durationArgument(text: string): number {

@@ -74,7 +74,8 @@ export function createSession(options: SessionOptions): Session {
   let run: string | null = null;
   let ready: Ready | null = null;
   let results: readonly PeerMessage[] | null = null;
-  let pending: { readonly request: Omit<Logits, 'type'>; readonly resolve: (answer: Answer) => void } | null = null;
+  let pending: { readonly request: Omit<Logits, 'type'>; readonly resolve: (answer: Answer) => void } | null =
+    null;
   const joined = deferred<Welcome>();
   const started = deferred<Start>();
   const finished = deferred<void>();
@@ -132,7 +133,12 @@ export function createSession(options: SessionOptions): Session {
     if (phase === 'closed') return;
     answer({ kind: 'none', reason: 'disconnected' });
     if (!shouldReconnect(code)) {
-      fail(new CodistillError(`The coordinator refused this peer: ${reason} (close code ${code}).`, ExitCode.refused));
+      fail(
+        new CodistillError(
+          `The coordinator refused this peer: ${reason} (close code ${code}).`,
+          ExitCode.refused,
+        ),
+      );
       return;
     }
     unreachableSince ??= Date.now();

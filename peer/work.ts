@@ -36,7 +36,7 @@ export async function work(options: WorkOptions): Promise<WorkResult> {
   const { model, dataset, optimizer, name } = student;
   const steps = totalSteps(settings, dataset);
   // A tenth of the training, or what the schedules hold back, is time enough to beat guessing.
-  const graceSteps = Math.max(settings.training.warmUpSteps, Math.ceil(steps / 10));
+  const graceSteps = Math.max(100, settings.training.warmUpSteps, Math.ceil(steps / 10));
   const log = createTrainingLog({ classes: model.classes, graceSteps, now: () => performance.now() }, report);
 
   let final: WorkResult['final'] = null;

@@ -22,7 +22,7 @@ export interface StopSignal {
 }
 
 /**
- * SIGINT and SIGTERM ask a program to save its work and leave: with code 130 for the first, 0 for the second, as
+ * SIGINT and SIGTERM, and the end of a launcher that started this program with a channel, ask a program to save its work and leave: with code 130 for the first, 0 for the second, as
  * schedulers expect of a drained process. A second one ends it at once.
  */
 export function stopOnSignals(): StopSignal {
@@ -35,5 +35,7 @@ export function stopOnSignals(): StopSignal {
   };
   process.on('SIGINT', () => stop('SIGINT'));
   process.on('SIGTERM', () => stop('SIGTERM'));
+  process.on('disconnect', () => stop('SIGTERM'));
+  process.channel?.unref();
   return { signal: controller.signal, exitCode: () => exitCode };
 }

@@ -65,8 +65,8 @@ function firstLine(text: string): string {
 /** TensorFlow otherwise takes all of the GPU's memory at once, and logs every start-up step. */
 function settings(): Record<'TF_FORCE_GPU_ALLOW_GROWTH' | 'TF_CPP_MIN_LOG_LEVEL', string> {
   return {
-    TF_FORCE_GPU_ALLOW_GROWTH: process.env['TF_FORCE_GPU_ALLOW_GROWTH'] ?? 'true',
-    TF_CPP_MIN_LOG_LEVEL: process.env['TF_CPP_MIN_LOG_LEVEL'] ?? '2',
+    TF_FORCE_GPU_ALLOW_GROWTH: process.env.TF_FORCE_GPU_ALLOW_GROWTH ?? 'true',
+    TF_CPP_MIN_LOG_LEVEL: process.env.TF_CPP_MIN_LOG_LEVEL ?? '2',
   };
 }
 
@@ -80,27 +80,36 @@ export function probePackage(folder: string, limitMs: number = PROBE_LIMIT_MS): 
   if (!hasAddon(folder)) {
     return Promise.resolve(refuse(`${PACKAGE} is installed without its native addon (${ADDON})`));
   }
-  const { promise, resolve } = Promise.withResolvers<Probe>();
-  execFile(
-    process.execPath,
-    ['-e', PROBE_PROGRAM, folder],
-    { timeout: limitMs, killSignal: 'SIGKILL', env: { ...process.env, ...settings() } },
-    (error, stdout, stderr) => {
-      if (error?.killed) {
-        resolve(refuse(`${PACKAGE} did not start within ${limitMs / 1000} s`));
-      } else if (error) {
-        const end = error.signal ? `by ${error.signal}` : `with exit code ${error.code}`;
-        const said = firstLine(stderr);
-        resolve(refuse(`${PACKAGE} ended its process ${end}${said && `: ${said}`}`));
-      } else {
-        resolve(judge(JSON.parse(stdout.slice(stdout.lastIndexOf('\n'))) as Found));
-      }
-    },
-  );
-  return promise;
+  return new Promise((resolve) => {
+    const environment = { ...process.env, ...settings() };
+    execFile(
+      process.execPath,
+      ['-e', PROBE_PROGRAM, folder],
+      { timeout: limitMs, killSignal: 'SIGKILL', env: environment },
+      (error, stdout, stderr) => {
+        if (error?.killed) {
+          resolve(refuse(`${PACKAGE} did not start within ${limitMs / 1000} s`));
+        } else if (error) {
+          const end = error.signal ? `by ${error.signal}` : `with exit code ${error.code}`;
+          const said = firstLine(stderr);
+          resolve(refuse(`${PACKAGE} ended its process ${end}${said && `: ${said}`}`));
+        } else {
+          resolve(judge(stdout));
+        }
+      },
+    );
+  });
 }
 
-function judge({ gpu, error }: Found): Probe {
+/** Judges by the last line of what the child process printed. */
+function judge(output: string): Probe {
+  let found: Found;
+  try {
+    found = JSON.parse(output.slice(output.lastIndexOf('\n') + 1)) as Found;
+  } catch {
+    return refuse(`${PACKAGE} ended its process without an answer`);
+  }
+  const { gpu, error } = found;
   if (error !== undefined) return refuse(`${PACKAGE} does not load: ${firstLine(error)}`);
   return gpu ? { usable: true } : refuse('TensorFlow found no GPU that it can use');
 }

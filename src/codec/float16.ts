@@ -44,7 +44,8 @@ function halfOf(float: number): number {
   if (magnitude >= 0x477fe000) return sign | LARGEST;
   // From 2^-14 on, results are normal: exponents differ by 112. Adding 0xfff, and 1 if the last kept bit is odd, makes
   // the cut of 13 bits a rounding to nearest even; a carry into the exponent is right as it is.
-  if (magnitude >= 0x38800000) return sign | ((magnitude - 0x38000000 + 0xfff + ((magnitude >>> 13) & 1)) >>> 13);
+  if (magnitude >= 0x38800000)
+    return sign | ((magnitude - 0x38000000 + 0xfff + ((magnitude >>> 13) & 1)) >>> 13);
   // Below 2^-25, and at it (a tie with zero, which is even), nothing is left.
   if (magnitude <= 0x33000000) return sign;
   // Subnormal results are multiples of 2^-24: shift the significand, leading one included, to that place.
@@ -54,8 +55,8 @@ function halfOf(float: number): number {
   return sign | ((significand + halfway - 1 + ((significand >>> shift) & 1)) >>> shift);
 }
 
-/** The value of a binary16, given as bits. */
-function valueOf(half: number): number {
+/** The value of a binary16 that is given as bits. */
+function floatOf(half: number): number {
   const sign = half & 0x8000 ? -1 : 1;
   const exponent = (half >>> 10) & 0x1f;
   const fraction = half & 0x3ff;
@@ -65,4 +66,4 @@ function valueOf(half: number): number {
 }
 
 /** The value of each of the 65,536 binary16 numbers: one load decodes a value. */
-const FLOATS = Float32Array.from({ length: 0x10000 }, (_, half) => valueOf(half));
+const FLOATS = Float32Array.from({ length: 0x10000 }, (_, half) => floatOf(half));

@@ -9,7 +9,8 @@ import type { Method } from './types.ts';
  */
 export const selfEma: Method = {
   name: 'self-ema',
-  summary: "self-distillation: the moving average of the student's own weights teaches (Tarvainen & Valpola 2017)",
+  summary:
+    "self-distillation: the moving average of the student's own weights teaches (Tarvainen & Valpola 2017)",
   teachers: 'ema',
   loss: (student, teacher, { temperature }) => softenedDivergence(student, teacher, temperature),
 };

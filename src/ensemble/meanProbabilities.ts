@@ -1,8 +1,8 @@
 import { ShapeError } from '../errors.ts';
-import { LogarithmRow, negativeExponentials } from './elementary.ts';
+import { LEAST_ARGUMENT, LogarithmRow, negativeExponential } from './elementary.ts';
 
 /** What a probability of 0 becomes, so that its logarithm is finite: no teacher is that certain. */
-const SMALLEST_PROBABILITY = 2 ** -40;
+const SMALLEST_PROBABILITY = LEAST_ARGUMENT;
 
 /**
  * The target of each student: what all *others* predict, as teacher logits.
@@ -37,14 +37,13 @@ export function leaveOneOut(
     sum.fill(0);
     for (let j = 0; j < logits.length; j++) {
       softmax(logits[j]!, start, temperature, probabilities[j]!);
-      before[j]!.set(sum);
-      add(sum, probabilities[j]!, sum);
+      accumulate(sum, probabilities[j]!, before[j]!);
     }
     sum.fill(0);
     for (let j = logits.length - 1; j >= 0; j--) {
-      add(before[j]!, sum, others.values);
-      add(sum, probabilities[j]!, sum);
-      writeLogits(others, logits.length - 1, temperature, targets[j]!, start);
+      const likeliest = addOthers(before[j]!, sum, logits.length - 1, others.values);
+      writeLogits(others, likeliest, temperature, targets[j]!, start);
+      accumulate(sum, probabilities[j]!, before[j]!);
     }
   }
   return targets;
@@ -84,33 +83,56 @@ export function meanOfAll(
 function softmax(z: Float32Array, start: number, temperature: number, out: Float64Array): void {
   const largest = maximum(z, start, out.length);
   const scale = 1 / temperature;
-  for (let c = 0; c < out.length; c++) out[c] = (largest - z[start + c]!) * scale;
-  negativeExponentials(out);
   let sum = 0;
-  for (let c = 0; c < out.length; c++) sum += out[c]!;
+  for (let c = 0; c < out.length; c++) {
+    const e = negativeExponential((largest - z[start + c]!) * scale);
+    out[c] = e;
+    sum += e;
+  }
   const share = 1 / sum;
   for (let c = 0; c < out.length; c++) out[c]! *= share;
 }
 
-/** Writes `temperature * log(sum / count)` as a row that starts at `start`, shifted so that its maximum is 0. */
+/** Adds `values` to `sum`, and keeps in `previous` what it was. */
+function accumulate(sum: Float64Array, values: Float64Array, previous: Float64Array): void {
+  for (let c = 0; c < sum.length; c++) {
+    const s = sum[c]!;
+    previous[c] = s;
+    sum[c] = s + values[c]!;
+  }
+}
+
+/**
+ * Writes the sum of the others' probabilities: of those before and those after, `count` in all.
+ *
+ * @returns the class with the largest
+ */
+function addOthers(before: Float64Array, after: Float64Array, count: number, out: Float64Array): number {
+  const smallest = SMALLEST_PROBABILITY * count;
+  let likeliest = 0;
+  let largest = 0;
+  for (let c = 0; c < out.length; c++) {
+    const s = before[c]! + after[c]!;
+    out[c] = Math.max(s, smallest);
+    if (s > largest) {
+      largest = s;
+      likeliest = c;
+    }
+  }
+  return likeliest;
+}
+
+/** Writes `temperature * log(sum)` as a row that starts at `start`, shifted so that class `likeliest` has 0. */
 function writeLogits(
   sum: LogarithmRow,
-  count: number,
+  likeliest: number,
   temperature: number,
   out: Float32Array,
   start: number,
 ): void {
-  const { values } = sum;
-  let largest = 0;
-  for (let c = 0; c < values.length; c++) if (values[c]! > largest) largest = values[c]!;
-  const scale = 1 / largest;
-  const smallest = SMALLEST_PROBABILITY * count * scale;
-  for (let c = 0; c < values.length; c++) {
-    const scaled = values[c]! * scale;
-    values[c] = scaled > smallest ? scaled : smallest;
-  }
-  sum.takeLogarithms();
-  for (let c = 0; c < values.length; c++) out[start + c] = temperature * values[c]!;
+  const largest = sum.logarithm(likeliest);
+  const classes = sum.values.length;
+  for (let c = 0; c < classes; c++) out[start + c] = temperature * (sum.logarithm(c) - largest);
 }
 
 /** `log(sum(exp(z)))` of the row that starts at `start`. */
@@ -137,13 +159,16 @@ function maximum(values: Float32Array, start: number, count: number): number {
   return largest;
 }
 
-function add(a: Float64Array, b: Float64Array, out: Float64Array): void {
-  for (let c = 0; c < out.length; c++) out[c] = a[c]! + b[c]!;
-}
-
-function expectTensors(logits: readonly Float32Array[], atLeast: number, rows: number, classes: number): void {
+function expectTensors(
+  logits: readonly Float32Array[],
+  atLeast: number,
+  rows: number,
+  classes: number,
+): void {
   if (logits.length < atLeast) {
-    throw new ShapeError(`An ensemble of this kind takes at least ${atLeast} predictions, got ${logits.length}.`);
+    throw new ShapeError(
+      `An ensemble of this kind takes at least ${atLeast} predictions, got ${logits.length}.`,
+    );
   }
   for (const [j, z] of logits.entries()) {
     if (z.length === rows * classes) continue;

@@ -26,7 +26,8 @@ export function formatHeading(status: RunStatus, part: Part, secondsLeft: number
 function phaseOf({ phase, method, waitingFor }: RunStatus): string {
   if (waitingFor !== null) return waitingFor;
   if (phase !== 'training') return phase;
-  return method === 'independent' ? 'each peer trains alone' : 'co-distilling';
+  if (method === 'independent') return 'each peer trains alone';
+  return method.startsWith('self-') ? 'each peer teaches itself' : 'co-distilling';
 }
 
 /** One line about a peer, for output that is not a terminal. */

@@ -19,7 +19,8 @@ export function checkFrame(frame: Uint8Array): void {
   if (kind !== 'map') throw new ProtocolError(`frame: expected a MessagePack map, got ${kind}`);
   walker.value(0);
   const rest = frame.length - walker.position;
-  if (rest > 0) throw new ProtocolError(`frame: expected its end at byte ${walker.position}, got ${rest} more`);
+  if (rest > 0)
+    throw new ProtocolError(`frame: expected its end at byte ${walker.position}, got ${rest} more`);
 }
 
 class Walker {
@@ -39,36 +40,53 @@ class Walker {
     const kind = kindOf(token);
     switch (kind) {
       case 'scalar':
-        return this.#skip(scalarBytes(token), start);
+        this.#skip(scalarBytes(token), start);
+        break;
       case 'string':
-        return this.#skip(token < 0xc0 ? token & 0x1f : this.#unsigned(1 << (token - 0xd9)), start);
+        this.#skip(token < 0xc0 ? token & 0x1f : this.#unsigned(1 << (token - 0xd9)), start);
+        break;
       case 'bytes':
-        return this.#skip(this.#unsigned(1 << (token - 0xc4)), start);
-      case 'array':
-        return this.#items(token < 0xa0 ? token & 0x0f : this.#unsigned(2 << (token - 0xdc)), false, depth, start);
-      case 'map':
-        return this.#items(token < 0x90 ? token & 0x0f : this.#unsigned(2 << (token - 0xde)), true, depth, start);
+        this.#skip(this.#unsigned(1 << (token - 0xc4)), start);
+        break;
+      case 'array': {
+        const count = token < 0xa0 ? token & 0x0f : this.#unsigned(2 << (token - 0xdc));
+        this.#expectRoom(count, depth, start);
+        for (let i = 0; i < count; i++) this.value(depth + 1);
+        break;
+      }
+      case 'map': {
+        const count = token < 0x90 ? token & 0x0f : this.#unsigned(2 << (token - 0xde));
+        this.#expectRoom(2 * count, depth, start);
+        for (let i = 0; i < count; i++) {
+          this.#key(depth + 1);
+          this.value(depth + 1);
+        }
+        break;
+      }
       default:
-        throw new ProtocolError(`frame: expected a map, array, string, number, boolean, nil or bytes at byte ${start}, got ${kind}`);
+        throw new ProtocolError(
+          `frame: expected a map, array, string, number, boolean, nil or bytes at byte ${start}, got ${kind}`,
+        );
     }
   }
 
-  #items(count: number, keyed: boolean, depth: number, start: number): void {
+  /** Every item takes a byte at least. */
+  #expectRoom(items: number, depth: number, start: number): void {
     if (depth >= MAX_DEPTH) throw new ProtocolError(`frame: expected at most ${MAX_DEPTH} levels of nesting`);
-    const bytes = this.#frame.length - this.position;
-    if ((keyed ? 2 * count : count) > bytes) {
-      throw new ProtocolError(`frame: ${count} items declared at byte ${start}, but only ${bytes} bytes follow`);
-    }
-    for (let i = 0; i < count; i++) {
-      if (keyed) this.#key(depth + 1);
-      this.value(depth + 1);
+    const left = this.#frame.length - this.position;
+    if (items > left) {
+      throw new ProtocolError(
+        `frame: ${items} items declared at byte ${start}, but only ${left} bytes follow`,
+      );
     }
   }
 
   #key(depth: number): void {
     const token = this.#frame[this.position];
     if (token !== undefined && kindOf(token) !== 'string') {
-      throw new ProtocolError(`frame: expected a string as key at byte ${this.position}, got ${kindOf(token)}`);
+      throw new ProtocolError(
+        `frame: expected a string as key at byte ${this.position}, got ${kindOf(token)}`,
+      );
     }
     this.value(depth);
   }

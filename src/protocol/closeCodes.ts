@@ -33,7 +33,10 @@ const infos: Readonly<Record<CloseCode, CloseCodeInfo>> = {
   1011: { meaning: 'The coordinator failed; its log says why.', reconnect: true },
   4001: { meaning: 'The token is missing or wrong.', reconnect: false },
   4002: { meaning: 'The two ends speak different versions of the protocol.', reconnect: false },
-  4003: { meaning: "The peer's name, dataset, classes or shapes are not those of this run.", reconnect: false },
+  4003: {
+    meaning: "The peer's name, dataset, classes or shapes are not those of this run.",
+    reconnect: false,
+  },
   4004: { meaning: 'A newer connection of the same peer has taken over.', reconnect: false },
   4005: { meaning: 'Nothing was heard of the peer for so long that it lost its place.', reconnect: true },
   4006: { meaning: 'The peer reads more slowly than targets are made for it.', reconnect: true },

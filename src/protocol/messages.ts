@@ -8,9 +8,13 @@ export const SUBPROTOCOL = `codistill.v${PROTOCOL_VERSION}`;
 
 // Each schema's `error` says what is expected; an error message puts it between the field's path and what came.
 const integer = (least: number, most = 2 ** 31 - 1) =>
-  z.int({ error: `an integer from ${least} to ${most}` }).min(least).max(most);
+  z
+    .int({ error: `an integer from ${least} to ${most}` })
+    .min(least)
+    .max(most);
 const pattern = (regex: RegExp) => z.string({ error: `a string that matches ${regex}` }).regex(regex);
-const oneOf = <const T extends readonly string[]>(names: T) => z.enum(names, { error: `one of ${names.join(', ')}` });
+const oneOf = <const T extends readonly string[]>(names: T) =>
+  z.enum(names, { error: `one of ${names.join(', ')}` });
 const bytes = z.custom<Uint8Array>((value) => value instanceof Uint8Array, { error: 'bytes' });
 const bytesOf = (length: number) =>
   z.custom<Uint8Array>((value) => value instanceof Uint8Array && value.byteLength === length, {
@@ -136,7 +140,10 @@ const coordinatorMessages = [
     experiment: z.record(z.string(), z.unknown(), { error: 'a map' }),
   }),
   /** coordinator -> peer: every expected peer is ready; train. Names in the fixed order of sums. */
-  z.object({ type: z.literal('start'), peers: z.array(name, { error: 'an array of 1 to 1024 names' }).min(1).max(1024) }),
+  z.object({
+    type: z.literal('start'),
+    peers: z.array(name, { error: 'an array of 1 to 1024 names' }).min(1).max(1024),
+  }),
   /** coordinator -> student, answers `logits`: what its teachers predicted for the same rows, as teacher logits. */
   z.object({ type: z.literal('target'), ...rowFields, teachers: positive, ...tensorFields }),
   /** coordinator -> student, answers `logits`: this round has no target; train on the labels alone. */
@@ -158,7 +165,9 @@ function typesOf(schemas: readonly { readonly shape: { readonly type: z.ZodLiter
 
 export const PeerMessage = z.discriminatedUnion('type', peerMessages, { error: typesOf(peerMessages) });
 export type PeerMessage = z.infer<typeof PeerMessage>;
-export const CoordinatorMessage = z.discriminatedUnion('type', coordinatorMessages, { error: typesOf(coordinatorMessages) });
+export const CoordinatorMessage = z.discriminatedUnion('type', coordinatorMessages, {
+  error: typesOf(coordinatorMessages),
+});
 export type CoordinatorMessage = z.infer<typeof CoordinatorMessage>;
 
 /** The message of one type, such as `MessageOf<PeerMessage, 'logits'>`. */

@@ -53,7 +53,11 @@ function expectTensor({ type, codec: name, shape: [rows, classes], data }: Tenso
   }
 }
 
-function expectLabels({ type, labels, shape: [rows, classes] }: TensorMessage & { readonly labels: Uint8Array }): void {
+function expectLabels({
+  type,
+  labels,
+  shape: [rows, classes],
+}: TensorMessage & { readonly labels: Uint8Array }): void {
   if (labels.byteLength !== 2 * rows) throw wrong(`${type}.labels`, `${2 * rows} bytes, two a row`, labels);
   for (let row = 0; row < rows; row++) {
     const label = labels[2 * row]! | (labels[2 * row + 1]! << 8);

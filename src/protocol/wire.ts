@@ -8,7 +8,12 @@ import { validateCoordinatorMessage, validatePeerMessage } from './validate.ts';
 
 // This file alone imports msgpackr, and takes its `pack` entry: the other one loads a native addon on Node, which would
 // then read what strangers send. Plain MessagePack maps: no records, no extension types, the shortest form of a size.
-const options = { useRecords: false, variableMapSize: true, skipValues: [undefined], int64AsType: 'number' as const };
+const options = {
+  useRecords: false,
+  variableMapSize: true,
+  skipValues: [undefined],
+  int64AsType: 'number' as const,
+};
 const packr = new Packr(options);
 
 /**
@@ -43,7 +48,10 @@ export function decodeCoordinatorMessage(frame: Uint8Array, maxBytes = MAX_FRAME
 
 function unpack(frame: Uint8Array, maxBytes: number): Record<string, unknown> {
   if (frame.byteLength > maxBytes) {
-    throw new ProtocolError(`frame: expected at most ${maxBytes} bytes, got ${frame.byteLength}`, CloseCode.tooBig);
+    throw new ProtocolError(
+      `frame: expected at most ${maxBytes} bytes, got ${frame.byteLength}`,
+      CloseCode.tooBig,
+    );
   }
   checkFrame(frame);
   try {
@@ -65,7 +73,7 @@ function expectPackable(value: unknown, path: string): void {
       if (Number.isFinite(value)) return;
       throw new TypeError(`${path}: ${value} cannot be sent`);
     case 'object':
-      if (value === null || isBytes(value)) return;
+      if (value === null || value instanceof Uint8Array) return;
       if (Array.isArray(value)) {
         for (const [i, item] of value.entries()) {
           if (item === undefined) throw new TypeError(`${path}[${i}]: undefined cannot be sent`);
@@ -81,9 +89,4 @@ function expectPackable(value: unknown, path: string): void {
     default:
       throw new TypeError(`${path}: a ${typeof value} cannot be sent`);
   }
-}
-
-/** Whether `value` is a Uint8Array, or a Buffer, which is one. */
-function isBytes(value: object): boolean {
-  return value instanceof Uint8Array;
 }

@@ -14,20 +14,45 @@ export function methodsOf(summary: Omit<RunSummary, 'verdict'>): readonly Method
   return [summary, ...Object.values(summary.compare)];
 }
 
+/** What a run can be compared with, training alone first: the methods that share a tested peer with it. */
+export function referencesOf(summary: Omit<RunSummary, 'verdict'>): MethodSummary[] {
+  const { independent, ...others } = summary.compare;
+  return [...(independent === undefined ? [] : [independent]), ...Object.values(others)].filter(
+    (reference) => pairPeers(summary, reference).length > 0,
+  );
+}
+
+/** Mean over the peers that both methods share of each measure; at least one peer. */
+export function meanOfPairs(pairs: readonly PeerPair[]): {
+  readonly ours: Evaluation;
+  readonly theirs: Evaluation;
+} {
+  return {
+    ours: meanEvaluation(pairs.map(({ ours }) => ours)),
+    theirs: meanEvaluation(pairs.map(({ theirs }) => theirs)),
+  };
+}
+
 /** How peers of a method were trained, as in "the same peers trained alone". */
 export function trained(method: string): string {
   return method === 'independent' ? 'trained alone' : `trained with ${method}`;
 }
 
-function isTested(peer: PeerSummary | undefined): peer is TestedPeer {
-  return peer !== undefined && peer.test !== null;
+function isTested(peer: PeerSummary): peer is TestedPeer {
+  return peer.test !== null;
+}
+
+/** The peers that have a final evaluation. */
+export function testedPeers({ peers }: MethodSummary): TestedPeer[] {
+  return peers.filter(isTested);
 }
 
 /** The peers that have a final evaluation under both methods, matched by name. */
 export function pairPeers(ours: MethodSummary, theirs: MethodSummary): PeerPair[] {
-  return ours.peers.flatMap((peer) => {
-    const same = theirs.peers.find(({ name }) => name === peer.name);
-    return isTested(peer) && isTested(same) ? [{ ours: peer, theirs: same }] : [];
+  const others = testedPeers(theirs);
+  return testedPeers(ours).flatMap((peer) => {
+    const same = others.find(({ name }) => name === peer.name);
+    return same === undefined ? [] : [{ ours: peer, theirs: same }];
   });
 }
 

@@ -62,6 +62,8 @@ export interface PeerSummary {
   readonly bytesUp: number;
   readonly bytesDown: number;
   readonly waitFraction: number;
+  /** Mean duration of a training step in milliseconds, waiting included; null when the peer ended before it told. */
+  readonly stepMs: number | null;
   /** Time of a step relative to the same peer trained alone in the same run, minus 1; null without such a control. */
   readonly distillationOverhead: number | null;
   /** SHA-256 (hex) of the final weights file. */
@@ -80,6 +82,8 @@ export interface ExchangeSummary {
 /** The result of one training with one method: what stands under `compare`, and at the top level of `summary.json`. */
 export interface MethodSummary {
   readonly method: string;
+  /** Samples in the test set, of which every evaluation used all. */
+  readonly testSamples: number;
   readonly peers: readonly PeerSummary[];
   /** The peers' probabilities averaged; null with fewer than two peers that finished. */
   readonly ensemble: Evaluation | null;
@@ -95,8 +99,6 @@ export interface RunSummary extends MethodSummary {
   readonly schemaVersion: 1;
   /** The experiment as resolved, all defaults filled in. */
   readonly experiment: unknown;
-  /** Samples in the test set, of which every evaluation used all. */
-  readonly testSamples: number;
   /** The same peers trained with other methods, by method. */
   readonly compare: Readonly<Record<string, MethodSummary>>;
   /** What the comparison says, in words. */

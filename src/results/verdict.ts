@@ -1,8 +1,9 @@
 import {
-  meanEvaluation,
+  meanOfPairs,
   methodsOf,
   type PeerPair,
   pairPeers,
+  referencesOf,
   standardError,
   trained,
   trouble,
@@ -18,16 +19,11 @@ const NOTABLE = { nll: 0.01, ece: 0.005 } as const;
  * exceeds two standard errors of a difference of accuracies on a test set of this size.
  */
 export function verdict(summary: Omit<RunSummary, 'verdict'>): string | null {
-  const { independent, ...others } = summary.compare;
-  const references = [...(independent === undefined ? [] : [independent]), ...Object.values(others)].filter(
-    (reference) => pairPeers(summary, reference).length > 0,
-  );
-  const [reference, ...further] = references;
+  const [reference, ...further] = referencesOf(summary);
   if (reference === undefined) return null;
 
   const pairs = pairPeers(summary, reference);
-  const ours = meanEvaluation(pairs.map((pair) => pair.ours));
-  const theirs = meanEvaluation(pairs.map((pair) => pair.theirs));
+  const { ours, theirs } = meanOfPairs(pairs);
   const error = standardError(theirs.accuracy, summary.testSamples);
   // A difference of two such means has sqrt(2) times the error; twice that is the usual 95 %.
   const noise = 2 * Math.SQRT2 * error;
@@ -50,8 +46,8 @@ function accuracySentences(
   pairs: readonly PeerPair[],
   noise: number,
 ): string[] {
-  const ours = meanEvaluation(pairs.map((pair) => pair.ours)).accuracy;
-  const theirs = meanEvaluation(pairs.map((pair) => pair.theirs)).accuracy;
+  const { accuracy: ours } = meanOfPairs(pairs).ours;
+  const { accuracy: theirs } = meanOfPairs(pairs).theirs;
   const one = pairs.length === 1;
   const what = one ? 'accuracy' : 'mean accuracy';
   const same = `the same ${one ? 'peer' : 'peers'} ${trained(reference.method)} (${percent(theirs)})`;
@@ -89,7 +85,8 @@ function accuracySentences(
 
 function subjectOf(method: string, one: boolean): string {
   if (one) return `The peer ${trained(method)}`;
-  return method === 'independent' ? 'Peers trained alone' : 'Co-distilled peers';
+  if (method === 'independent') return 'Peers trained alone';
+  return method.startsWith('self-') ? 'Self-distilled peers' : 'Co-distilled peers';
 }
 
 function ensembleSentence(accuracy: number, reference: MethodSummary, noise: number): string[] {
@@ -117,10 +114,9 @@ function otherMeasures(ours: Evaluation, theirs: Evaluation, noise: number): str
 }
 
 function furtherSentence(summary: MethodSummary, other: MethodSummary): string {
-  const pairs = pairPeers(summary, other);
-  const ours = meanEvaluation(pairs.map((pair) => pair.ours)).accuracy;
-  const theirs = meanEvaluation(pairs.map((pair) => pair.theirs)).accuracy;
-  return `Against the same peers ${trained(other.method)} (${percent(theirs)}): ${points(ours - theirs)} points.`;
+  const { ours, theirs } = meanOfPairs(pairPeers(summary, other));
+  const gain = points(ours.accuracy - theirs.accuracy);
+  return `Against the same peers ${trained(other.method)} (${percent(theirs.accuracy)}): ${gain} points.`;
 }
 
 function troubleSentences(summary: Omit<RunSummary, 'verdict'>): string[] {

@@ -34,7 +34,10 @@ export function createHealth(classes: number, graceSteps: number): Health {
       const reason = finite
         ? `loss ${crossEntropy.toFixed(3)} at step ${step} is no better than guessing (ln ${classes} = ${guessing.toFixed(3)})`
         : `loss is not finite at step ${step}`;
-      return { event: 'collapsed', reason: `${reason}; try a lower learning rate, warm-up steps or a longer burn-in` };
+      return {
+        event: 'collapsed',
+        reason: `${reason}; try a lower learning rate, warm-up steps or a longer burn-in`,
+      };
     },
   };
 }

@@ -1,12 +1,13 @@
 import * as tf from '@tensorflow/tfjs';
 import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { loadBackend } from '../../src/backend/select.ts';
 import { createModel } from '../../src/models/index.ts';
 import type { Model } from '../../src/models/types.ts';
 import { vjp } from '../../src/training/vjp.ts';
 import { expectNoLeak } from '../support/tensors.ts';
 
 beforeAll(async () => {
-  await tf.setBackend('cpu');
+  await loadBackend('wasm');
 });
 afterEach(() => {
   vi.restoreAllMocks();

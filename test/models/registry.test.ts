@@ -45,13 +45,13 @@ const parametersOf = (name: string, options: ModelOptions): number => inspect(na
 
 /**
  * Parameters on CIFAR-100, as `sum(p.numel())` gives them for the definitions of RepDistiller
- * (github.com/HobbitLong/RepDistiller, models/ at eedab9d). Rounded, they are those of the literature: ResNets 0.27M,
- * 0.46M, 0.66M, 0.85M, 1.7M (He et al. 2016, table 6, with 5,850 fewer for its 10 classes), WRN-40-1 0.6M and WRN-40-2
- * 2.2M (Zagoruyko and Komodakis 2016, table 4), WRN-16-2 0.70M and ResNet-56 0.86M (Heo et al. 2019, CIFAR-100).
+ * (github.com/HobbitLong/RepDistiller, models/ at eedab9d, mobilenetv2.py at b13aecc). Rounded, they are those of the
+ * literature: ResNets 0.27M, 0.46M, 0.66M, 0.85M, 1.7M (He et al. 2016, table 6, with 5,850 fewer for its 10 classes),
+ * WRN-16-2 0.70M and ResNet-56 0.86M (github.com/clovaai/overhaul-distillation, CIFAR-100/README.md).
  *
- * Those not published there follow by whole blocks. A residual block of width w has 2·9w² + 4w, so 97,216 for the
- * widths 16, 32 and 64 together: the step from resnet8 to 14 to 20. In VGG a convolution with its normalisation has
- * 9·in·out + 3·out: vgg11 is vgg8 with 590,592 and twice 2,360,832 more, vgg13 is vgg11 with 37,056 and 147,840 more.
+ * Those in between follow by whole blocks. A residual block of width w has 2·9w² + 4w, so 97,216 for the widths 16, 32
+ * and 64 together: the step from resnet8 to 14 to 20. In VGG a convolution with its normalisation has 9·in·out + 3·out:
+ * vgg11 is vgg8 with 590,592 and twice 2,360,832 more, vgg13 is vgg11 with 37,056 and 147,840 more.
  */
 const published: Record<string, number> = {
   resnet8: 83_892,

@@ -25,6 +25,7 @@ export function peer(name: string, test: Evaluation | null, changes: Partial<Pee
     bytesDown: 1_033_000,
     waitFraction: 0.031,
     distillationOverhead: 0.042,
+    stepMs: 78.8,
     weightsDigest: 'c0ffee'.repeat(10).padEnd(64, '0'),
     ...changes,
   };
@@ -37,6 +38,7 @@ export function methodSummary(
 ): MethodSummary {
   return {
     method,
+    testSamples: 10_000,
     peers,
     ensemble: null,
     agreement: null,
@@ -64,7 +66,6 @@ export function runSummary(
       distill: { method: 'dml', temperature: 2, burnInSteps: 150, rampUpSteps: 50 },
       exchange: { mode: 'lockstep', codec: 'float16' },
     },
-    testSamples: 10_000,
     compare: Object.fromEntries(compare.map((other) => [other.method, other])),
     verdict: null,
     machine: { cpu: 'AMD EPYC 7763', cores: 2, memoryGiB: 8, node: 'v20.20.2' },

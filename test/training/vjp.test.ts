@@ -67,7 +67,8 @@ describe('vjp', () => {
     const net = createNet(6);
     const [xa, xb] = [images(7), images(8)];
     const dy = tf.ones([2, 3]);
-    const alone = async (x: tf.Tensor4D) => read(vjp(() => [net.forward(x)[0]], net.variables).backward([dy]));
+    const alone = async (x: tf.Tensor4D) =>
+      read(vjp(() => [net.forward(x)[0]], net.variables).backward([dy]));
     const [expectedA, expectedB] = [await alone(xa), await alone(xb)];
 
     const a = vjp(() => [net.forward(xa)[0]], net.variables);
@@ -123,7 +124,11 @@ describe('vjp', () => {
   it('leaves ordinary gradients working before, between and after its halves', async () => {
     const net = createNet(15);
     const x = images(16);
-    const ordinary = async () => [...(await tf.grad((t) => tf.sum(tf.square(t)))(tf.tensor1d([1, 2])).data())];
+    const ordinary = async () => [
+      ...(await tf
+        .grad((t) => tf.sum(tf.square(t)))(tf.tensor1d([1, 2]))
+        .data()),
+    ];
     const pass = vjp(() => [net.forward(x)[0]], net.variables);
     expect(await ordinary()).toEqual([2, 4]);
     for (const grad of pass.backward([tf.ones([2, 3])])) grad?.dispose();

@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs';
 import type { BackendWasm } from '@tensorflow/tfjs-backend-wasm';
 import { allocate, heapView, type KernelPatch } from './kernel.ts';
 import { SubPixelForm } from './subPixel.ts';
+import { copyTap, type OutputRows } from './taps.ts';
 
 /** Elements of one block of the unfolded input, 1 MiB: it is written and read again while still in the cache. */
 const BLOCK_ELEMENTS = 1 << 18;
@@ -9,52 +10,18 @@ const BLOCK_ELEMENTS = 1 << 18;
 type ConvInfo = tf.backend_util.Conv2DInfo;
 
 /**
- * Writes the rows of the unfolded input (im2col), transposed, that belong to output rows `firstRow` to `lastRow - 1`.
+ * The unfolded input (im2col), transposed, for some rows of the output. The batch is the innermost axis, so that what a
+ * tap sees of a row of the image is one run across the batch, and the block is filled by few long copies.
  *
- * With the batch as the innermost axis, what one filter tap sees of one row of the image is a contiguous run, also
- * across the batch; so a block is filled by few long copies.
- *
- * @param x input, `[channels, height, width, batch]`
- * @param block `[filterHeight * filterWidth * channels, (lastRow - firstRow) * outWidth * batch]`
+ * @param x `[inChannels, inHeight, inWidth, batch]`
+ * @param block receives `[filterHeight * filterWidth * inChannels, rows * outWidth * batch]`
  */
-function unfold(
-  x: Float32Array,
-  block: Float32Array,
-  info: ConvInfo,
-  firstRow: number,
-  lastRow: number,
-): void {
-  const { batchSize, inChannels, inHeight, inWidth, outWidth, filterHeight, filterWidth } = info;
-  const { strideHeight, strideWidth, padInfo } = info;
-  const outRun = outWidth * batchSize;
-  let to = 0;
-  for (let i = 0; i < filterHeight; i++) {
-    for (let j = 0; j < filterWidth; j++) {
-      // The output columns, `from` to `until - 1`, whose input lies inside the image.
-      const from = Math.min(outWidth, Math.max(0, Math.ceil((padInfo.left - j) / strideWidth)));
-      const until = Math.min(outWidth, Math.max(from, Math.ceil((inWidth + padInfo.left - j) / strideWidth)));
-      for (let c = 0; c < inChannels; c++) {
-        for (let row = firstRow; row < lastRow; row++, to += outRun) {
-          const y = row * strideHeight + i - padInfo.top;
-          if (y < 0 || y >= inHeight) {
-            block.fill(0, to, to + outRun);
-            continue;
-          }
-          block.fill(0, to, to + from * batchSize);
-          block.fill(0, to + until * batchSize, to + outRun);
-          const line = (c * inHeight + y) * inWidth + j - padInfo.left;
-          if (strideWidth === 1) {
-            const start = (line + from) * batchSize;
-            block.set(x.subarray(start, start + (until - from) * batchSize), to + from * batchSize);
-            continue;
-          }
-          for (let column = from; column < until; column++) {
-            const start = (line + column * strideWidth) * batchSize;
-            block.set(x.subarray(start, start + batchSize), to + column * batchSize);
-          }
-        }
-      }
-    }
+function unfold(x: Float32Array, block: Float32Array, info: ConvInfo, rows: OutputRows): void {
+  const { filterHeight, filterWidth, inChannels, batchSize } = info;
+  const size = block.length / (filterHeight * filterWidth);
+  for (let tap = 0; tap < filterHeight * filterWidth; tap++) {
+    const position = [Math.floor(tap / filterWidth), tap % filterWidth] as const;
+    copyTap(x, [inChannels, batchSize], info, position, rows, block.subarray(tap * size));
   }
 }
 
@@ -70,28 +37,30 @@ function filterGradient(backend: BackendWasm, x: tf.Tensor4D, dy: tf.Tensor4D, i
   const rows = Math.min(outHeight, Math.max(1, Math.floor(BLOCK_ELEMENTS / (taps * columns))));
 
   const input = tf.transpose(x, [3, 1, 2, 0]);
-  const gradient = tf.reshape(tf.transpose(dy, [1, 2, 0, 3]), [outHeight * columns, outChannels]);
+  const gradient = tf.transpose(dy, [1, 2, 0, 3]);
   let sum: tf.Tensor | undefined;
-  for (let row = 0; row < outHeight; row += rows) {
-    const last = Math.min(outHeight, row + rows);
+  for (let first = 0; first < outHeight; first += rows) {
+    const last = Math.min(outHeight, first + rows);
     const part = tf.tidy(() => {
-      const block = allocate(backend, [taps, (last - row) * columns]);
-      unfold(heapView(backend, input), heapView(backend, block), info, row, last);
-      const slice = tf.slice(gradient, [row * columns, 0], [(last - row) * columns, outChannels]);
-      return tf.matMul(block, slice);
+      const left = allocate(backend, [taps, (last - first) * columns]);
+      const right = allocate(backend, [(last - first) * columns, outChannels]);
+      unfold(heapView(backend, input), heapView(backend, left), info, { first, last });
+      const run = columns * outChannels;
+      heapView(backend, right).set(heapView(backend, gradient).subarray(first * run, last * run));
+      return tf.matMul(left, right);
     });
     sum = sum ? tf.add(sum, part) : part;
   }
   return tf.reshape(sum!, [filterHeight, filterWidth, inChannels, outChannels]);
 }
 
-/** Missing in the stock backend, without which no convolution can be trained. */
+/** Missing in the stock backend, which so can train no convolution. Channels last, as the forward kernel. */
 export const conv2DBackpropFilter: KernelPatch = {
   name: tf.Conv2DBackpropFilter,
   run: ({ inputs, attrs, backend }) => {
     const { strides, pad, dimRoundingMode, filterShape } = attrs as tf.Conv2DBackpropFilterAttrs;
-    const x = inputs['x'] as tf.Tensor4D;
-    const dy = inputs['dy'] as tf.Tensor4D;
+    const x = inputs.x as tf.Tensor4D;
+    const dy = inputs.dy as tf.Tensor4D;
     const info = tf.backend_util.computeConv2DInfo(x.shape, filterShape, strides, 1, pad, dimRoundingMode);
     return tf.tidy(() => {
       if (info.filterHeight * info.filterWidth === 1 && info.strideHeight * info.strideWidth === 1) {
@@ -110,10 +79,10 @@ export const conv2DBackpropFilter: KernelPatch = {
  */
 export const conv2DBackpropInput: KernelPatch = {
   name: tf.Conv2DBackpropInput,
-  run: ({ inputs, attrs }) => {
+  run: ({ inputs, attrs, backend }) => {
     const { strides, pad, dimRoundingMode, inputShape } = attrs as tf.Conv2DBackpropInputAttrs;
-    const dy = inputs['dy'] as tf.Tensor4D;
-    const filter = inputs['filter'] as tf.Tensor4D;
+    const dy = inputs.dy as tf.Tensor4D;
+    const filter = inputs.filter as tf.Tensor4D;
     const info = tf.backend_util.computeConv2DInfo(
       inputShape,
       filter.shape,
@@ -123,6 +92,8 @@ export const conv2DBackpropInput: KernelPatch = {
       dimRoundingMode,
     );
     const form = new SubPixelForm(info);
-    return tf.tidy(() => form.interleave(tf.conv2d(form.cropped(dy), form.split(filter), 1, form.padding)));
+    return tf.tidy(() =>
+      form.interleave(tf.conv2d(form.cropped(dy), form.split(backend, filter), 1, form.padding)),
+    );
   },
 };

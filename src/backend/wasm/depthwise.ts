@@ -1,43 +1,30 @@
 import * as tf from '@tensorflow/tfjs';
+import type { BackendWasm } from '@tensorflow/tfjs-backend-wasm';
 import { allocate, heapView, type KernelPatch } from './kernel.ts';
 import { SubPixelForm } from './subPixel.ts';
+import { copyTap } from './taps.ts';
 
 type ConvInfo = tf.backend_util.Conv2DInfo;
 
 /**
- * Gradient of a depthwise convolution with respect to its filter, `[filterHeight, filterWidth, channels, multiplier]`.
- * No forward kernel has this form, so it is a loop, with the channels innermost and sums in float64.
+ * Gradient of a depthwise convolution with respect to its filter, `[filterHeight, filterWidth, channels, multiplier]`:
+ * for each tap, the input that it sees times the gradient of the output, summed over batch and positions.
  */
-function filterGradient(x: Float32Array, dy: Float32Array, info: ConvInfo): Float64Array {
-  const { batchSize, inChannels, inHeight, inWidth, outHeight, outWidth, outChannels, padInfo } = info;
-  const { strideHeight, strideWidth, filterHeight, filterWidth } = info;
+function filterGradient(backend: BackendWasm, x: tf.Tensor4D, dy: tf.Tensor4D, info: ConvInfo): tf.Tensor {
+  const { batchSize, inChannels, outChannels, outHeight, outWidth, filterHeight, filterWidth } = info;
+  const positions = batchSize * outHeight * outWidth;
   const multiplier = outChannels / inChannels;
-  const sums = new Float64Array(filterHeight * filterWidth * outChannels);
-  for (let b = 0; b < batchSize; b++) {
-    for (let row = 0; row < outHeight; row++) {
-      for (let column = 0; column < outWidth; column++) {
-        const out = ((b * outHeight + row) * outWidth + column) * outChannels;
-        for (let i = 0; i < filterHeight; i++) {
-          const y = row * strideHeight + i - padInfo.top;
-          if (y < 0 || y >= inHeight) continue;
-          for (let j = 0; j < filterWidth; j++) {
-            const left = column * strideWidth + j - padInfo.left;
-            if (left < 0 || left >= inWidth) continue;
-            const at = ((b * inHeight + y) * inWidth + left) * inChannels;
-            const tap = (i * filterWidth + j) * outChannels;
-            if (multiplier === 1) {
-              for (let c = 0; c < inChannels; c++) sums[tap + c]! += x[at + c]! * dy[out + c]!;
-            } else {
-              for (let k = 0; k < outChannels; k++) {
-                sums[tap + k]! += x[at + Math.floor(k / multiplier)]! * dy[out + k]!;
-              }
-            }
-          }
-        }
-      }
-    }
+  const innerShape = multiplier === 1 ? [inChannels] : [inChannels, multiplier];
+  const gradient = tf.reshape(dy, [positions, ...innerShape]);
+  const seen = allocate(backend, multiplier === 1 ? [positions, inChannels] : [positions, inChannels, 1]);
+  const taps: tf.Tensor[] = [];
+  for (let tap = 0; tap < filterHeight * filterWidth; tap++) {
+    const position = [Math.floor(tap / filterWidth), tap % filterWidth] as const;
+    const rows = { first: 0, last: outHeight };
+    copyTap(heapView(backend, x), [batchSize, inChannels], info, position, rows, heapView(backend, seen));
+    taps.push(tf.tidy(() => tf.sum(tf.mul(seen, gradient), 0)));
   }
-  return sums;
+  return tf.reshape(tf.stack(taps), [filterHeight, filterWidth, inChannels, multiplier]);
 }
 
 function infoOf(
@@ -54,12 +41,9 @@ export const depthwiseBackpropFilter: KernelPatch = {
   name: tf.DepthwiseConv2dNativeBackpropFilter,
   run: ({ inputs, attrs, backend }) => {
     const call = attrs as tf.DepthwiseConv2dNativeBackpropFilterAttrs;
-    const x = inputs['x'] as tf.Tensor4D;
-    const dy = inputs['dy'] as tf.Tensor4D;
-    const info = infoOf(x.shape, call.filterShape, call);
-    const out = allocate(backend, call.filterShape);
-    heapView(backend, out).set(filterGradient(heapView(backend, x), heapView(backend, dy), info));
-    return out;
+    const x = inputs.x as tf.Tensor4D;
+    const dy = inputs.dy as tf.Tensor4D;
+    return tf.tidy(() => filterGradient(backend, x, dy, infoOf(x.shape, call.filterShape, call)));
   },
 };
 
@@ -70,15 +54,15 @@ export const depthwiseBackpropFilter: KernelPatch = {
  */
 export const depthwiseBackpropInput: KernelPatch = {
   name: tf.DepthwiseConv2dNativeBackpropInput,
-  run: ({ inputs, attrs }) => {
+  run: ({ inputs, attrs, backend }) => {
     const call = attrs as tf.DepthwiseConv2dNativeBackpropInputAttrs;
-    const dy = inputs['dy'] as tf.Tensor4D;
-    const filter = inputs['filter'] as tf.Tensor4D;
+    const dy = inputs.dy as tf.Tensor4D;
+    const filter = inputs.filter as tf.Tensor4D;
     const [height, width, channels, multiplier] = filter.shape;
     const form = new SubPixelForm(infoOf(call.inputShape, filter.shape, call));
     return tf.tidy(() => {
       const depth = channels * multiplier;
-      const taps = form.split(tf.reshape(filter, [height, width, 1, depth]));
+      const taps = form.split(backend, tf.reshape(filter, [height, width, 1, depth]));
       const output = tf.depthwiseConv2d(form.cropped(dy), taps, 1, form.padding);
       const [batch, rows, columns] = output.shape;
       const phaseMajor = tf.transpose(tf.reshape(output, [-1, depth, form.phases]), [0, 2, 1]);

@@ -26,8 +26,8 @@ export const batchMatMul: KernelPatch = {
   name: tf.BatchMatMul,
   run: ({ inputs, attrs, stock }) => {
     const { transposeA, transposeB } = attrs as tf.BatchMatMulAttrs;
-    const a = inputs['a']!;
-    const b = inputs['b']!;
+    const a = inputs.a!;
+    const b = inputs.b!;
     const batchOf = (x: tf.Tensor) => tf.util.sizeFromShape(x.shape.slice(0, -2));
     const batch = Math.max(batchOf(a), batchOf(b));
     const mixed = batchOf(a) !== batchOf(b) && Math.min(batchOf(a), batchOf(b)) !== 1;

@@ -45,8 +45,8 @@ export const maxPoolGrad: KernelPatch = {
   name: tf.MaxPoolGrad,
   run: ({ inputs, attrs, backend }) => {
     const { filterSize, strides, pad, dimRoundingMode } = attrs as tf.MaxPoolGradAttrs;
-    const x = inputs['input'] as tf.Tensor4D;
-    const dy = inputs['dy'] as tf.Tensor4D;
+    const x = inputs.input as tf.Tensor4D;
+    const dy = inputs.dy as tf.Tensor4D;
     const info = tf.backend_util.computePool2DInfo(x.shape, filterSize, strides, 1, pad, dimRoundingMode);
     const dx = allocate(backend, x.shape);
     const gradient = heapView(backend, dx);

@@ -70,7 +70,7 @@ function createReduction(name: string, scaleOf: (reduced: number) => number): Ke
     name,
     run: ({ inputs, attrs, backend, stock }) => {
       const { axis, keepDims } = attrs as tf.SumAttrs;
-      const x = inputs['x']!;
+      const x = inputs.x!;
       const axes = tf.util.parseAxisParam(axis, x.shape);
       const view = x.dtype === 'float32' ? middleView(x.shape, axes) : null;
       if (!view) return stock();

@@ -1,3 +1,5 @@
+import { fusedBatchNorm } from './batchNorm.ts';
+import { channelWiseOperations } from './broadcast.ts';
 import { conv2DBackpropFilter, conv2DBackpropInput } from './convolution.ts';
 import { depthwiseBackpropFilter, depthwiseBackpropInput } from './depthwise.ts';
 import { installKernel, type KernelPatch } from './kernel.ts';
@@ -5,6 +7,8 @@ import { batchMatMul } from './matmul.ts';
 import { maxPoolGrad } from './pooling.ts';
 import { mean, sum } from './reduction.ts';
 import { unsortedSegmentSum } from './segmentSum.ts';
+import { slice } from './slice.ts';
+import { tile } from './tile.ts';
 
 const patches: readonly KernelPatch[] = [
   conv2DBackpropFilter,
@@ -16,6 +20,10 @@ const patches: readonly KernelPatch[] = [
   sum,
   mean,
   unsortedSegmentSum,
+  slice,
+  tile,
+  fusedBatchNorm,
+  ...channelWiseOperations,
 ];
 
 let installed = false;

@@ -9,8 +9,8 @@ export const unsortedSegmentSum: KernelPatch = {
   name: tf.UnsortedSegmentSum,
   run: ({ inputs, attrs, backend }) => {
     const { numSegments } = attrs as tf.UnsortedSegmentSumAttrs;
-    const x = inputs['x']!;
-    const segmentIds = inputs['segmentIds']!;
+    const x = inputs.x!;
+    const segmentIds = inputs.segmentIds!;
     const inner = x.shape.slice(segmentIds.rank);
     const width = tf.util.sizeFromShape(inner);
     const out = allocate(backend, [numSegments, ...inner]);

@@ -1,4 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
+import type { BackendWasm } from '@tensorflow/tfjs-backend-wasm';
+import { allocate, heapView } from './kernel.ts';
 
 type ConvInfo = tf.backend_util.Conv2DInfo;
 
@@ -7,8 +9,6 @@ interface Axis {
   readonly stride: number;
   /** Filter taps that reach one input pixel: the filter's size divided by the stride, rounded up. */
   readonly taps: number;
-  /** Zeros that complete the filter to `taps * stride`. */
-  readonly filterPadding: number;
   /** Zeros around `dy`; where negative, that many of its outer elements saw only padding and are cut off. */
   readonly before: number;
   readonly after: number;
@@ -22,7 +22,6 @@ function axisOf(size: number, outSize: number, filter: number, stride: number, p
   return {
     stride,
     taps,
-    filterPadding: taps * stride - filter,
     before: taps - 1 - first,
     after: Math.ceil((size + padding) / stride) - outSize,
     crop: padding - first * stride,
@@ -75,23 +74,29 @@ export class SubPixelForm {
   }
 
   /**
-   * The filter's taps by phase, in reversed order as a forward convolution needs them.
+   * The filter's taps by phase, in reversed order as a forward convolution needs them; 0 where a phase has fewer.
    *
    * @param filter `[filterHeight, filterWidth, rows, columns]`
    * @returns `[tapsY, tapsX, columns, strideHeight * strideWidth * rows]`, the phase's row outermost
    */
-  split(filter: tf.Tensor4D): tf.Tensor4D {
-    const { y, x } = this;
-    const [, , rows, columns] = filter.shape;
-    const padded = tf.pad(filter, [
-      [0, y.filterPadding],
-      [0, x.filterPadding],
-      [0, 0],
-      [0, 0],
-    ]);
-    const apart = tf.reshape(padded, [y.taps, y.stride, x.taps, x.stride * rows, columns]);
-    const turned = tf.transpose(tf.reverse(apart, [0, 2]), [0, 2, 4, 1, 3]);
-    return tf.reshape<tf.Rank.R4>(turned, [y.taps, x.taps, columns, this.phases * rows]);
+  split(backend: BackendWasm, filter: tf.Tensor4D): tf.Tensor4D {
+    const { y, x, phases } = this;
+    const [height, width, rows, columns] = filter.shape;
+    const out = allocate(backend, [y.taps, x.taps, columns, phases * rows]) as tf.Tensor4D;
+    const to = heapView(backend, out).fill(0);
+    const from = heapView(backend, filter);
+    for (let i = 0; i < height; i++) {
+      for (let j = 0; j < width; j++) {
+        const tap = (y.taps - 1 - Math.floor(i / y.stride)) * x.taps + x.taps - 1 - Math.floor(j / x.stride);
+        const phase = (i % y.stride) * x.stride + (j % x.stride);
+        let at = (i * width + j) * rows * columns;
+        for (let row = 0; row < rows; row++) {
+          let target = (tap * columns * phases + phase) * rows + row;
+          for (let column = 0; column < columns; column++, target += phases * rows) to[target] = from[at++]!;
+        }
+      }
+    }
+    return out;
   }
 
   /**
@@ -108,6 +113,7 @@ export class SubPixelForm {
     const apart = tf.reshape(output, [batch * rows, columns, y.stride, x.stride * channels]);
     const woven = tf.transpose(apart, [0, 2, 1, 3]);
     const whole = tf.reshape<tf.Rank.R4>(woven, [batch, rows * y.stride, columns * x.stride, channels]);
+    if (whole.shape[1] === info.inHeight && whole.shape[2] === info.inWidth) return whole;
     return tf.slice(whole, [0, y.crop, x.crop, 0], [batch, info.inHeight, info.inWidth, channels]);
   }
 }

@@ -1,0 +1,45 @@
+import { join } from 'node:path';
+import { peerNames } from '../src/config/peers.ts';
+import { runSettings } from '../src/config/schema.ts';
+import { ExitCode } from '../src/errors.ts';
+import { createLogger } from '../src/logger.ts';
+import { runProgram, stopOnSignals } from '../src/program.ts';
+import { runFolderName } from '../src/results/runFolder.ts';
+import { summaryFile } from '../src/results/summaryFile.ts';
+import { parseCoordinatorOptions } from './options.ts';
+import { openRecorder } from './recorder.ts';
+import { createRun } from './runState.ts';
+import { startServer } from './server.ts';
+
+await runProgram(async () => {
+  const options = await parseCoordinatorOptions(process.argv.slice(2));
+  const { experiment } = options;
+  const logger = createLogger('coordinator', options.logLevel);
+  const id = runFolderName(experiment.name, new Date());
+  const folder = options.dir ?? join('runs', id);
+  const run = createRun({ id, settings: runSettings(experiment), places: peerNames(experiment) });
+  const server = await startServer({
+    run,
+    host: options.host,
+    port: options.port,
+    token: options.token,
+    recorder: await openRecorder(folder, experiment),
+    summaryFile: (summary) => summaryFile(summary, experiment),
+    logger,
+  });
+  const stop = stopOnSignals();
+  stop.signal.addEventListener('abort', () => {
+    logger.info('stopping: saving the results');
+    server.interrupt();
+  });
+  logger.info(
+    { url: server.url, run: id, folder, peers: run.options.places.map(({ name }) => name) },
+    'listening',
+  );
+
+  const summary = await server.finished;
+  await server.close();
+  logger.info({ folder, seconds: Math.round(summary.seconds) }, 'finished');
+  if (stop.signal.aborted) return stop.exitCode();
+  return summary.peers.every(({ outcome }) => outcome === 'finished') ? ExitCode.ok : ExitCode.incomplete;
+});

@@ -1,0 +1,65 @@
+import { Option } from 'commander';
+import { createCommand } from '../src/config/commandLine.ts';
+import { addExperimentOptions, overridesFrom } from '../src/config/flags.ts';
+import { loadExperiment } from '../src/config/load.ts';
+import type { Experiment } from '../src/config/schema.ts';
+import { UsageError } from '../src/errors.ts';
+import { LOG_LEVELS } from '../src/logger.ts';
+import { readToken } from '../src/token.ts';
+
+export interface CoordinatorOptions {
+  readonly experiment: Experiment;
+  readonly host: string;
+  readonly port: number;
+  /** What peers must show to join; `null`: anybody who can reach the address may. */
+  readonly token: string | null;
+  /** The run folder; made when it does not exist. */
+  readonly dir: string | undefined;
+  readonly logLevel: string;
+}
+
+const LOOPBACK = new Set(['127.0.0.1', '::1', 'localhost']);
+
+/** @throws {UsageError} for a wrong experiment, or an address that is not safe */
+export async function parseCoordinatorOptions(argv: readonly string[]): Promise<CoordinatorOptions> {
+  const command = createCommand(
+    'codistill coordinator',
+    'Keeps the peers of one run in step, makes their targets, and writes the results.',
+  )
+    .argument('[experiment]', 'an experiment file, or the name of a ready one such as quickstart')
+    .addOption(
+      new Option('--host <address>', 'address to listen on').default('127.0.0.1').env('CODISTILL_HOST'),
+    )
+    .addOption(
+      new Option('--port <number>', 'port to listen on; 0 takes a free one')
+        .default('7070')
+        .env('CODISTILL_PORT'),
+    )
+    .addOption(
+      new Option('--token-file <file>', 'file with the token that peers must show').env(
+        'CODISTILL_TOKEN_FILE',
+      ),
+    )
+    .addOption(new Option('--dir <folder>', 'the run folder').env('CODISTILL_DIR'))
+    .addOption(
+      new Option('--log-level <level>', 'how much the log says')
+        .choices(LOG_LEVELS)
+        .default('info')
+        .env('CODISTILL_LOG_LEVEL'),
+    );
+  addExperimentOptions(command);
+  command.parse(argv, { from: 'user' });
+  const options = command.opts();
+  const { experiment } = await loadExperiment(command.args[0], overridesFrom(command));
+  const token = options.tokenFile === undefined ? null : readToken(options.tokenFile);
+  if (token === null && !LOOPBACK.has(options.host)) {
+    throw new UsageError(
+      `--host ${options.host}: expected a token to protect an address that others can reach; give --token-file.`,
+    );
+  }
+  const port = Number(options.port);
+  if (!Number.isInteger(port) || port < 0 || port > 65_535) {
+    throw new UsageError(`--port: expected a whole number from 0 to 65535, got "${options.port}".`);
+  }
+  return { experiment, host: options.host, port, token, dir: options.dir, logLevel: options.logLevel };
+}

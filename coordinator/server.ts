@@ -1,0 +1,258 @@
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { WebSocketServer } from 'ws';
+import { CodistillError, ExitCode } from '../src/errors.ts';
+import type { Logger } from '../src/logger.ts';
+import { CloseCode } from '../src/protocol/closeCodes.ts';
+import { MAX_FRAME_BYTES } from '../src/protocol/limits.ts';
+import { SUBPROTOCOL } from '../src/protocol/messages.ts';
+import type { MethodSummary } from '../src/results/types.ts';
+import { adoptConnection, type Connection, isAuthorised } from './connections.ts';
+import type { Recorder } from './recorder.ts';
+import { nextDeadlineMs } from './rounds.ts';
+import { advance, disconnected, hello, receive } from './run.ts';
+import type { Run, RunEffect } from './runState.ts';
+import { statusOf, whatIsWaitedFor } from './status.ts';
+import { summarise } from './summary.ts';
+
+export interface ServerOptions {
+  readonly run: Run;
+  readonly host: string;
+  readonly port: number;
+  readonly token: string | null;
+  readonly recorder: Recorder;
+  /** Makes what is written as `summary.json` of what came out. */
+  readonly summaryFile: (summary: MethodSummary) => unknown;
+  readonly logger: Logger;
+}
+
+export interface Server {
+  /** Such as `http://127.0.0.1:7070`. */
+  readonly url: string;
+  /** Resolves when the run is over and its results are saved. */
+  readonly finished: Promise<MethodSummary>;
+  /** Ends the run where it is, and saves what there is. */
+  interrupt(): void;
+  close(): Promise<void>;
+}
+
+const PING_EVERY_MS = 5_000;
+/** How often a wait is told about in the log, in milliseconds. */
+const TELL_EVERY_MS = 5_000;
+/** Time that interrupted peers have to hand in what they have. */
+const DRAIN_MS = 1_500;
+
+/** Starts the coordinator: sockets, timers and files around the decisions of `run.ts`. */
+export async function startServer(options: ServerOptions): Promise<Server> {
+  const { run, recorder, logger } = options;
+  const now = (): number => performance.now();
+  const startedAtMs = now();
+  const connections = new Map<number, Connection>();
+  let nextId = 1;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let pingedAtMs = startedAtMs;
+  let toldAtMs = startedAtMs;
+  let resolveFinished!: (summary: MethodSummary) => void;
+  const finished = new Promise<MethodSummary>((resolve) => {
+    resolveFinished = resolve;
+  });
+
+  const perform = (effects: readonly RunEffect[]): void => {
+    for (const effect of effects) {
+      switch (effect.type) {
+        case 'attach': {
+          const connection = connections.get(effect.connection);
+          if (connection) connection.peer = effect.peer;
+          break;
+        }
+        case 'send': {
+          const connection = connections.get(effect.connection);
+          const bytes = connection?.send(effect.message) ?? 0;
+          const member = run.members.get(connection?.peer ?? '');
+          if (member) member.bytesDown += bytes;
+          break;
+        }
+        case 'close':
+          connections.get(effect.connection)?.close(effect.code, effect.reason);
+          break;
+        case 'event':
+          recorder.event(effect.record);
+          if (effect.record.event === 'missed') logger.debug(effect.record, 'missed');
+          else logger.info(effect.record, effect.record.event);
+          break;
+        case 'metrics':
+          recorder.metrics(effect.record);
+          break;
+        case 'finished':
+          void finish(false);
+      }
+    }
+    schedule();
+  };
+
+  /** One timer for everything that time alone brings about. */
+  const schedule = (): void => {
+    clearTimeout(timer);
+    if (run.phase === 'finished') return;
+    const deadline = nextDeadlineMs(run.rounds);
+    const delay = deadline === null ? 1_000 : Math.min(1_000, Math.max(0, deadline - now()));
+    timer = setTimeout(onTime, delay);
+  };
+
+  const onTime = (): void => {
+    if (now() - pingedAtMs >= PING_EVERY_MS) {
+      pingedAtMs = now();
+      for (const connection of connections.values()) {
+        if (now() - connection.heardAtMs > silenceLimitMs(run, connection.peer)) connection.terminate();
+        else connection.ping();
+      }
+    }
+    const waiting = whatIsWaitedFor(run, now());
+    if (waiting !== null && now() - toldAtMs >= TELL_EVERY_MS) {
+      toldAtMs = now();
+      logger.info({ reason: waiting }, 'waiting');
+    }
+    perform(advance(run, now()));
+  };
+
+  const finish = async (interrupted: boolean): Promise<void> => {
+    run.phase = 'finished';
+    clearTimeout(timer);
+    const summary = summarise(run, interrupted, (now() - startedAtMs) / 1000);
+    await recorder.close(options.summaryFile(summary));
+    for (const connection of connections.values()) {
+      if (interrupted) connection.close(CloseCode.draining, 'the coordinator was interrupted');
+      else if (connection.peer !== null) connection.send({ type: 'finished' });
+    }
+    resolveFinished(summary);
+  };
+
+  const http = createServer((request, response) => respond(request, response, run, now, startedAtMs));
+  const webSockets = new WebSocketServer({
+    noServer: true,
+    maxPayload: MAX_FRAME_BYTES,
+    perMessageDeflate: false,
+    handleProtocols: (offered) => (offered.has(SUBPROTOCOL) ? SUBPROTOCOL : false),
+  });
+  http.on('upgrade', (request, socket, head) => {
+    if (new URL(request.url ?? '/', 'http://localhost').pathname !== '/ws') {
+      socket.end('HTTP/1.1 404 Not Found\r\n\r\n');
+      return;
+    }
+    webSockets.handleUpgrade(request, socket, head, (webSocket) => {
+      const connection = adoptConnection(nextId++, webSocket, now, {
+        message(from, message, bytes) {
+          const effects =
+            from.peer === null && message.type === 'hello'
+              ? hello(run, from.id, message)
+              : from.peer === null
+                ? [notHello(from.id)]
+                : receive(run, from.peer, message, now());
+          perform(effects);
+          const member = run.members.get(from.peer ?? '');
+          if (member) member.bytesUp += bytes;
+        },
+        invalid(from, error) {
+          const peer = from.peer === null ? {} : { peer: from.peer };
+          recorder.event({ event: 'malformed', ...peer, reason: error.message });
+          logger.warn({ ...peer, reason: error.message }, 'malformed');
+        },
+        closed(from, reason) {
+          connections.delete(from.id);
+          if (from.peer !== null) perform(disconnected(run, from.peer, from.id, reason, now()));
+        },
+      });
+      connections.set(connection.id, connection);
+      if (!isAuthorised(request, options.token)) {
+        connection.close(CloseCode.unauthorized, 'expected the token of this run');
+      } else if (webSocket.protocol !== SUBPROTOCOL) {
+        connection.close(CloseCode.protocolVersion, `expected the subprotocol ${SUBPROTOCOL}`);
+      }
+    });
+  });
+
+  await listen(http, options);
+  schedule();
+  const { address, port, family } = http.address() as AddressInfo;
+  const host = family === 'IPv6' ? `[${address}]` : address;
+  return {
+    url: `http://${host}:${port}`,
+    finished,
+    interrupt() {
+      if (run.phase === 'finished') return;
+      const alive = (): boolean =>
+        [...run.members.values()].some(({ connected, state }) => connected && state !== 'done');
+      const deadline = now() + DRAIN_MS;
+      const poll = (): void => {
+        if (run.phase === 'finished') return;
+        if (alive() && now() < deadline) setTimeout(poll, 50);
+        else void finish(true);
+      };
+      poll();
+    },
+    async close() {
+      clearTimeout(timer);
+      for (const connection of connections.values()) connection.terminate();
+      webSockets.close();
+      http.closeAllConnections();
+      await new Promise((resolve) => http.close(resolve));
+    },
+  };
+}
+
+function notHello(connection: number): RunEffect {
+  return {
+    type: 'close',
+    connection,
+    code: CloseCode.malformed,
+    reason: 'expected hello as the first message',
+  };
+}
+
+/**
+ * How long a peer may be silent. Computing blocks a peer's event loop, and with it the answers to pings: slow steps
+ * give more time, and the first step, which compiles kernels on some devices, ten leases.
+ */
+function silenceLimitMs(run: Run, peer: string | null): number {
+  const { exchange, data } = run.options.settings;
+  const member = run.members.get(peer ?? '');
+  const rate = member?.progress?.imagesPerSecond;
+  if (!rate) return 10 * exchange.lease;
+  return Math.max(exchange.lease, 3 * ((data.batchSize / rate) * 1000));
+}
+
+function respond(
+  request: IncomingMessage,
+  response: ServerResponse,
+  run: Run,
+  now: () => number,
+  startedAtMs: number,
+): void {
+  const send = (status: number, body: unknown): void => {
+    response.writeHead(status, { 'content-type': 'application/json', 'cache-control': 'no-store' });
+    response.end(JSON.stringify(body));
+  };
+  const { pathname } = new URL(request.url ?? '/', 'http://localhost');
+  if (request.method !== 'GET') send(405, { error: 'expected GET' });
+  else if (pathname === '/status.json') send(200, statusOf(run, now(), startedAtMs));
+  else if (pathname === '/healthz') send(200, { ok: true });
+  else send(404, { error: 'expected /status.json, /healthz, or a WebSocket at /ws' });
+}
+
+async function listen(http: ReturnType<typeof createServer>, { host, port }: ServerOptions): Promise<void> {
+  try {
+    await new Promise<void>((resolve, reject) => {
+      http.once('error', reject);
+      http.listen(port, host, resolve);
+    });
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    const why =
+      code === 'EADDRINUSE'
+        ? 'another program listens there; choose another --port, or 0 for a free one'
+        : message;
+    throw new CodistillError(`Could not listen on ${host}:${port}: ${why}.`, ExitCode.listen, {
+      cause: error,
+    });
+  }
+}

@@ -1,0 +1,58 @@
+import { meanOfAll } from '../src/ensemble/meanProbabilities.ts';
+import type { MethodSummary, PeerSummary } from '../src/results/types.ts';
+import { agreement, evaluateLogits } from '../src/training/metrics.ts';
+import { byName, type Member } from './members.ts';
+import type { Run } from './runState.ts';
+
+/**
+ * What came out of a run: each peer, the ensemble of the peers, and the exchange between them. Everything about quality
+ * is computed here from the logits that the peers handed in, so that all of them are judged alike.
+ *
+ * @param seconds since the run was created
+ */
+export function summarise(run: Run, interrupted: boolean, seconds: number): MethodSummary {
+  const members = byName(run.members);
+  const complete = members.flatMap(({ name }) => {
+    const predictions = run.predictions.get(name);
+    return predictions && predictions.rows === predictions.labels.length ? [predictions] : [];
+  });
+  const classes = members.find(({ ready }) => ready)?.ready?.classes ?? 0;
+  const several = complete.length >= 2;
+  const logits = complete.map((predictions) => predictions.logits);
+  const labels = complete[0]?.labels;
+  return {
+    method: run.options.settings.distill.method,
+    testSamples: members.find(({ ready }) => ready)?.ready?.testSize ?? 0,
+    peers: members.map((member) => summarisePeer(run, member, classes)),
+    ensemble:
+      several && labels ? evaluateLogits(meanOfAll(logits, labels.length, classes), labels, classes) : null,
+    agreement: several ? agreement(logits, classes) : null,
+    exchange: { rounds: run.committed, missed: { ...run.missed }, staleness: 0 },
+    interrupted,
+    seconds,
+  };
+}
+
+function summarisePeer(run: Run, member: Member, classes: number): PeerSummary {
+  const { name, model, backend, device, done, progress, collapsed } = member;
+  const predictions = run.predictions.get(name);
+  const complete = predictions !== undefined && predictions.rows === predictions.labels.length;
+  return {
+    name,
+    model,
+    parameters: member.ready?.parameters ?? 0,
+    backend,
+    device,
+    outcome: done?.outcome ?? 'lost',
+    ...(collapsed !== null && { collapsed }),
+    steps: done?.step ?? progress?.step ?? 0,
+    test: complete ? evaluateLogits(predictions.logits, predictions.labels, classes) : null,
+    imagesPerSecond: done?.imagesPerSecond ?? progress?.imagesPerSecond ?? 0,
+    bytesUp: member.bytesUp,
+    bytesDown: member.bytesDown,
+    waitFraction: done?.waitFraction ?? progress?.waitFraction ?? 0,
+    stepMs: done?.stepMs ?? null,
+    distillationOverhead: null,
+    weightsDigest: done?.weights ?? null,
+  };
+}
