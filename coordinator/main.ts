@@ -4,10 +4,10 @@ import { runSettings } from '../src/config/schema.ts';
 import { ExitCode } from '../src/errors.ts';
 import { createLogger } from '../src/logger.ts';
 import { runProgram, stopOnSignals } from '../src/program.ts';
-import { runFolderName } from '../src/results/runFolder.ts';
+import { openRecorder } from '../src/results/recorder.ts';
+import { runFolderName, writeReport } from '../src/results/runFolder.ts';
 import { summaryFile } from '../src/results/summaryFile.ts';
 import { parseCoordinatorOptions } from './options.ts';
-import { openRecorder } from './recorder.ts';
 import { createRun } from './runState.ts';
 import { startServer } from './server.ts';
 
@@ -39,6 +39,7 @@ await runProgram(async () => {
 
   const summary = await server.finished;
   await server.close();
+  await writeReport(folder);
   logger.info({ folder, seconds: Math.round(summary.seconds) }, 'finished');
   if (stop.signal.aborted) return stop.exitCode();
   return summary.peers.every(({ outcome }) => outcome === 'finished') ? ExitCode.ok : ExitCode.incomplete;

@@ -3,8 +3,8 @@ import { createCommand } from '../src/config/commandLine.ts';
 import { addExperimentOptions, overridesFrom } from '../src/config/flags.ts';
 import { loadExperiment } from '../src/config/load.ts';
 import type { Experiment } from '../src/config/schema.ts';
+import { addOutputOptions } from '../src/config/trainingOptions.ts';
 import { UsageError } from '../src/errors.ts';
-import { LOG_LEVELS } from '../src/logger.ts';
 import { readToken } from '../src/token.ts';
 
 export interface CoordinatorOptions {
@@ -39,14 +39,8 @@ export async function parseCoordinatorOptions(argv: readonly string[]): Promise<
       new Option('--token-file <file>', 'file with the token that peers must show').env(
         'CODISTILL_TOKEN_FILE',
       ),
-    )
-    .addOption(new Option('--dir <folder>', 'the run folder').env('CODISTILL_DIR'))
-    .addOption(
-      new Option('--log-level <level>', 'how much the log says')
-        .choices(LOG_LEVELS)
-        .default('info')
-        .env('CODISTILL_LOG_LEVEL'),
     );
+  addOutputOptions(command, 'the run folder; default: runs/<name>-<time>');
   addExperimentOptions(command);
   command.parse(argv, { from: 'user' });
   const options = command.opts();

@@ -6,6 +6,7 @@ import {
   type PeerMessage,
   PROTOCOL_VERSION,
 } from '../src/protocol/messages.ts';
+import { metricsOf } from '../src/results/recorder.ts';
 import { malformed, perform, receiveLogits } from './exchange.ts';
 import { admit, byName, type Member, mismatch, takePlace } from './members.ts';
 import { addChunk, createPredictions } from './predictions.ts';
@@ -61,17 +62,14 @@ export function receive(run: Run, peer: string, message: PeerMessage, nowMs: num
       return ready(run, member, message, nowMs);
     case 'logits':
       return receiveLogits(run, member, message, nowMs);
-    case 'progress': {
+    case 'progress':
       member.progress = message;
       heard(run.rounds, peer, message.phase === 'evaluating', nowMs);
-      if (message.phase === 'evaluating') return [];
-      const { type: _, phase: __, ...values } = message;
-      return [{ type: 'metrics', record: { kind: 'progress', peer, ...values } }];
-    }
+      return metrics(peer, message);
     case 'evaluation': {
-      const { type: _, ...values } = message;
-      member.evaluation = values;
-      return [{ type: 'metrics', record: { kind: 'evaluation', peer, ...values } }];
+      const { accuracy, nll, ece } = message;
+      member.evaluation = { accuracy, nll, ece };
+      return metrics(peer, message);
     }
     case 'notice':
       member.collapsed = message.event === 'collapsed' ? message.reason : null;
@@ -89,6 +87,11 @@ export function receive(run: Run, peer: string, message: PeerMessage, nowMs: num
       ];
     }
   }
+}
+
+function metrics(peer: string, report: MessageOf<PeerMessage, 'progress' | 'evaluation'>): RunEffect[] {
+  const record = metricsOf(peer, report);
+  return record ? [{ type: 'metrics', record }] : [];
 }
 
 /** A connection ended. The peer keeps its place for the length of the lease; before the start it gives it up at once. */

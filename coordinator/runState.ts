@@ -1,6 +1,7 @@
 import type { RunSettings } from '../src/config/schema.ts';
 import type { CloseCode } from '../src/protocol/closeCodes.ts';
 import type { CoordinatorMessage } from '../src/protocol/messages.ts';
+import type { Untimed } from '../src/results/recorder.ts';
 import type { EventRecord, MetricsRecord } from '../src/results/types.ts';
 import type { Members, Place } from './members.ts';
 import type { Predictions } from './predictions.ts';
@@ -31,11 +32,9 @@ export type RunEffect =
   | { readonly type: 'attach'; readonly connection: number; readonly peer: string }
   | { readonly type: 'send'; readonly connection: number; readonly message: CoordinatorMessage }
   | { readonly type: 'close'; readonly connection: number; readonly code: CloseCode; readonly reason: string }
-  | { readonly type: 'event'; readonly record: Omit<EventRecord, 'time'> }
-  | { readonly type: 'metrics'; readonly record: DistributiveOmit<MetricsRecord, 'time'> }
+  | { readonly type: 'event'; readonly record: Untimed<EventRecord> }
+  | { readonly type: 'metrics'; readonly record: Untimed<MetricsRecord> }
   | { readonly type: 'finished' };
-
-type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
 
 export function createRun(options: RunOptions): Run {
   const { quorum, maxWait } = options.settings.exchange;

@@ -1,8 +1,8 @@
-import { type Command, InvalidArgumentError, Option } from 'commander';
+import { InvalidArgumentError, Option } from 'commander';
 import { createCommand } from '../src/config/commandLine.ts';
 import { parseDuration } from '../src/config/duration.ts';
+import { addOutputOptions, addTrainingOptions } from '../src/config/trainingOptions.ts';
 import { UsageError } from '../src/errors.ts';
-import { LOG_LEVELS } from '../src/logger.ts';
 import { readToken } from '../src/token.ts';
 
 /** What a peer can be told; the rest it learns from the coordinator. */
@@ -17,31 +17,6 @@ export interface PeerOptions {
   readonly dir: string | undefined;
   readonly patienceMs: number;
   readonly logLevel: string;
-}
-
-/** The options that every program that trains has, on this machine only. */
-export function addTrainingOptions(command: Command): Command {
-  return command
-    .addOption(
-      new Option('--backend <name>', 'what computes: auto, tfjs-node-gpu, wasm or cpu')
-        .default('auto')
-        .env('CODISTILL_BACKEND'),
-    )
-    .addOption(
-      new Option('--data-dir <folder>', 'folder with the files of the dataset').env('CODISTILL_DATA_DIR'),
-    )
-    .addOption(
-      new Option('--download', 'download the full dataset when it is not on this machine')
-        .default(false)
-        .env('CODISTILL_DOWNLOAD'),
-    )
-    .addOption(new Option('--dir <folder>', 'where weights, checkpoints and results go').env('CODISTILL_DIR'))
-    .addOption(
-      new Option('--log-level <level>', 'how much the log says')
-        .choices(LOG_LEVELS)
-        .default('info')
-        .env('CODISTILL_LOG_LEVEL'),
-    );
 }
 
 /** @throws {UsageError} for options that contradict each other; commander itself ends the program for unknown ones */
@@ -79,6 +54,7 @@ export function parsePeerOptions(argv: readonly string[]): PeerOptions {
           .env('CODISTILL_PATIENCE'),
       ),
   );
+  addOutputOptions(command, 'where weights and checkpoints go; default: runs/<run>/peers/<name>');
   const options = command.parse(argv, { from: 'user' }).opts();
   return {
     coordinator: coordinatorUrl(options.coordinator),

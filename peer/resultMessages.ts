@@ -41,6 +41,6 @@ export function resultMessages(result: WorkResult, labels: Uint16Array, classes:
 function littleEndian(values: Uint16Array): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(values.length * 2);
   const view = new DataView(bytes.buffer);
-  values.forEach((value, i) => view.setUint16(2 * i, value, true));
+  for (const [i, value] of values.entries()) view.setUint16(2 * i, value, true);
   return bytes;
 }

@@ -1,17 +1,12 @@
-import { resolve } from 'node:path';
 import { setImmediate as eventLoopTurn } from 'node:timers/promises';
-import { pathToFileURL } from 'node:url';
 import type { RunSettings } from '../src/config/schema.ts';
-import { createBatcher } from '../src/datasets/batch.ts';
 import { loadDataset } from '../src/datasets/load.ts';
 import type { Dataset } from '../src/datasets/types.ts';
-import { messageOf, UsageError } from '../src/errors.ts';
-import { modelFactory } from '../src/models/index.ts';
-import type { Model, ModelFactory } from '../src/models/types.ts';
-import { modelFromModule } from '../src/models/userModel.ts';
+import { findModel } from '../src/findModel.ts';
+import type { Model } from '../src/models/types.ts';
 import { deriveKey } from '../src/random.ts';
 import { createEmaTeacher, type EmaTeacher } from '../src/training/emaTeacher.ts';
-import { predict } from '../src/training/evaluate.ts';
+import { predictTestSet } from '../src/training/evaluate.ts';
 import { createSgd, type Optimizer } from '../src/training/optimizer.ts';
 
 export interface StudentOptions {
@@ -54,10 +49,6 @@ export async function createStudent(options: StudentOptions): Promise<Student> {
     settings.distill.method === 'self-ema'
       ? createEmaTeacher(model, factory(modelOptions), settings.distill.emaDecay)
       : null;
-  const { imageShape, mean, std, test } = dataset;
-  const batcher = createBatcher({ set: test, imageShape, mean, std, augment: 'none' });
-  const range = (from: number, to: number): Uint32Array =>
-    Uint32Array.from({ length: to - from }, (_, i) => from + i);
   return {
     name,
     dataset,
@@ -68,16 +59,11 @@ export async function createStudent(options: StudentOptions): Promise<Student> {
     async predictTestSet(signal, afterBatch) {
       const stopped = new Error('stopped');
       try {
-        return await predict(
-          model,
-          test.count,
-          (from, to) => batcher.gather(range(from, to)).images,
-          async () => {
-            afterBatch();
-            await eventLoopTurn();
-            if (signal.aborted) throw stopped;
-          },
-        );
+        return await predictTestSet(model, dataset, async () => {
+          afterBatch();
+          await eventLoopTurn();
+          if (signal.aborted) throw stopped;
+        });
       } catch (error) {
         if (error === stopped) return null;
         throw error;
@@ -89,17 +75,4 @@ export async function createStudent(options: StudentOptions): Promise<Student> {
       model.dispose();
     },
   };
-}
-
-/** A model of the registry, or of the user's own module when the name is a path. */
-async function findModel(name: string): Promise<ModelFactory> {
-  if (!/[\\/]|\.[cm]?js$/.test(name)) return modelFactory(name);
-  const path = resolve(name);
-  let module: unknown;
-  try {
-    module = await import(pathToFileURL(path).href);
-  } catch (error) {
-    throw new UsageError(`Could not load the model module ${path}: ${messageOf(error)}`, { cause: error });
-  }
-  return modelFromModule(module, path);
 }

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type * as tf from '@tensorflow/tfjs';
 import { writeFileAtomic } from '../src/results/files.ts';
-import { encodeSafetensors, type SafeTensor } from '../src/training/safetensors.ts';
+import { readVariables, weightsOf } from '../src/training/modelWeights.ts';
+import { encodeSafetensors } from '../src/training/safetensors.ts';
 import type { Student } from './student.ts';
 
 /** Checkpoints that are kept; older ones are removed once a newer one is safe. */
@@ -17,7 +17,7 @@ const KEPT = 3;
  */
 export async function saveWeights(folder: string, student: Student, modelName: string): Promise<string> {
   const { model, dataset } = student;
-  const tensors = await read(new Map([...model.parameters, ...model.buffers]), '');
+  const tensors = await readVariables(weightsOf(model));
   const bytes = encodeSafetensors(tensors, {
     model: modelName,
     classes: String(model.classes),
@@ -33,9 +33,9 @@ export async function saveWeights(folder: string, student: Student, modelName: s
 export async function saveCheckpoint(folder: string, student: Student, step: number): Promise<void> {
   const { model, optimizer, ema } = student;
   const tensors = new Map([
-    ...(await read(new Map([...model.parameters, ...model.buffers]), 'model.')),
-    ...(await read(optimizer.slots, 'optimizer.')),
-    ...(ema ? await read(ema.state, 'teacher.') : []),
+    ...(await readVariables(weightsOf(model), 'model.')),
+    ...(await readVariables(optimizer.slots, 'optimizer.')),
+    ...(ema ? await readVariables(ema.state, 'teacher.') : []),
   ]);
   const checkpoints = join(folder, 'checkpoints');
   await mkdir(checkpoints, { recursive: true });
@@ -43,17 +43,4 @@ export async function saveCheckpoint(folder: string, student: Student, step: num
   await writeFileAtomic(join(checkpoints, name), encodeSafetensors(tensors, { step: String(step) }));
   const all = (await readdir(checkpoints)).filter((file) => /^step-\d+\.safetensors$/.test(file)).sort();
   for (const old of all.slice(0, -KEPT)) await rm(join(checkpoints, old));
-}
-
-/** Variables read from the device, in their order. */
-async function read(
-  variables: ReadonlyMap<string, tf.Variable>,
-  prefix: string,
-): Promise<Map<string, SafeTensor>> {
-  const tensors = new Map<string, SafeTensor>();
-  for (const [name, variable] of variables) {
-    const values = await variable.data<'float32'>();
-    tensors.set(prefix + name, { dtype: 'F32', shape: variable.shape, values });
-  }
-  return tensors;
 }

@@ -128,6 +128,7 @@ function restoreRemovedUtilities(): void {
 export const tfjsNodeGpu: Backend = {
   name: 'tfjs-node-gpu',
   automatic: true,
+  remedy: `on a machine with an NVIDIA GPU, CUDA 11 and cuDNN 8: npm rebuild ${PACKAGE} --ignore-scripts=false`,
   async probe() {
     const folder = installedFolder();
     return folder ? probePackage(folder) : refuse(`${PACKAGE} is not installed`);

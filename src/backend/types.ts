@@ -8,6 +8,8 @@ export interface Backend {
   readonly name: BackendName;
   /** Whether `auto` may choose it. */
   readonly automatic: boolean;
+  /** What to do when it does not work here, in one line; `null` when there is nothing to do. */
+  readonly remedy: string | null;
   /** Finds out whether `load` would give what the name promises, without any effect on this process. */
   probe(): Promise<Probe>;
   /**

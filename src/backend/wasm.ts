@@ -26,6 +26,7 @@ async function withoutNewErrorHandlers(initialise: () => Promise<unknown>): Prom
 export const wasm: Backend = {
   name: 'wasm',
   automatic: true,
+  remedy: 'use a Node.js with WebAssembly',
   async probe() {
     const usable = typeof WebAssembly === 'object';
     return usable ? { usable } : { usable, reason: 'this Node.js was started without WebAssembly' };

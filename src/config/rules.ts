@@ -1,8 +1,10 @@
 import type { z } from 'zod';
+import { messageOf } from '../errors.ts';
+import { isModelPath, parseModelName } from '../models/names.ts';
 import { type PeerGroup, peerNames } from './peers.ts';
 
 /** The methods whose teachers are other peers. */
-const taughtByPeers: ReadonlySet<string> = new Set(['dml']);
+export const TAUGHT_BY_PEERS: ReadonlySet<string> = new Set(['dml']);
 
 type Refuse = (path: PropertyKey[], message: string) => void;
 
@@ -20,6 +22,16 @@ export function batchFits(data: { batchSize: number; trainSize?: number }, refus
   const { batchSize, trainSize } = data;
   if (trainSize === undefined || batchSize <= trainSize) return;
   refuse(['batchSize'], `expected at most data.trainSize (${trainSize}), got ${batchSize}`);
+}
+
+/** A module's path is looked at by the peer that loads it: it is a path on that peer's machine. */
+export function modelKnown(model: string, refuse: Refuse): void {
+  if (isModelPath(model)) return;
+  try {
+    parseModelName(model);
+  } catch (error) {
+    refuse([], messageOf(error));
+  }
 }
 
 export function namesDiffer(peers: readonly PeerGroup[], refuse: Refuse): void {
@@ -49,7 +61,7 @@ export function methodsSuitPeers(
   const taught = [
     { method: distill.method, path: ['distill', 'method'] },
     ...compare.map((method, i) => ({ method, path: ['compare', i] })),
-  ].filter(({ method }) => taughtByPeers.has(method));
+  ].filter(({ method }) => TAUGHT_BY_PEERS.has(method));
   if (teachers === 0) {
     for (const { method, path } of taught) {
       const message = `"${method}" learns from other peers, and there is only one; use "self-ema", or add a peer`;

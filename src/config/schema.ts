@@ -1,12 +1,15 @@
 import { z } from 'zod';
 import { durationPattern, parseDuration } from './duration.ts';
-import { batchFits, methodsDiffer, methodsSuitPeers, namesDiffer, rule } from './rules.ts';
+import { batchFits, methodsDiffer, methodsSuitPeers, modelKnown, namesDiffer, rule } from './rules.ts';
 
 /** Names of the datasets, as `data.dataset` accepts them. */
 export const DATASETS = ['fashion-mnist', 'cifar-10', 'cifar-100'] as const;
 
 /** Names of the distillation methods, as `distill.method` and `compare` accept them. */
 export const METHODS = ['independent', 'dml', 'self-ema'] as const;
+
+/** Names of the backends, as `peers[].backend` accepts them, and the word for the best that works. */
+export const BACKENDS = ['auto', 'tfjs-node-gpu', 'wasm', 'cpu'] as const;
 
 const positiveInt = z.int().min(1);
 const steps = z.int().min(0);
@@ -127,17 +130,13 @@ const peer = z.strictObject({
     .min(1)
     .max(512)
     .meta({ expected: 'the name of a model, or the path of a module that exports one' })
+    .superRefine(rule(modelKnown))
     .describe('network that the student trains'),
   count: z.int().min(1).max(1024).default(1).describe('students of this kind'),
   name: fileName
     .exactOptional()
     .describe("name in the run, numbered when there are several; the model's when absent"),
-  backend: z
-    .string()
-    .min(1)
-    .meta({ expected: 'the name of a backend, or auto for the fastest' })
-    .default('auto')
-    .describe('what computes'),
+  backend: z.enum(BACKENDS).default('auto').describe('what computes; auto: the best that works'),
 });
 
 const peers = z

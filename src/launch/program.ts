@@ -3,7 +3,20 @@ import { createWriteStream } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { createInterface } from 'node:readline';
+import { CodistillError, ExitCode } from '../errors.ts';
 import { programPath } from '../paths.ts';
+import type { Training } from './trainingCommand.ts';
+
+export interface ProgramOptions {
+  readonly name: string;
+  /** Such as `peer/main.js`. */
+  readonly entry: string;
+  readonly args: readonly string[];
+  /** Gets every line of the program's stderr. */
+  readonly logFile: string;
+  /** Called with what the program tells this process over its channel. */
+  readonly onMessage?: (message: unknown) => void;
+}
 
 /** A coordinator or peer that this launcher started. */
 export interface Program {
@@ -19,18 +32,12 @@ export interface Program {
 
 const SIGNAL_NUMBERS: Readonly<Record<string, number>> = { SIGINT: 2, SIGKILL: 9, SIGTERM: 15 };
 
-/**
- * Starts a program in the way that a shell would: flags, and its log on stderr, which goes to a file.
- *
- * @param entry such as `peer/main.js`
- * @param logFile gets every line of stderr
- */
-export async function startProgram(
-  name: string,
-  entry: string,
-  args: readonly string[],
-  logFile: string,
-): Promise<Program> {
+/** Time that interrupted programs have to save their work; then they are ended. */
+const GRACE_MS = 2_700;
+
+/** Starts a program in the way that a shell would: flags, and its log on stderr, which goes to a file. */
+export async function startProgram(options: ProgramOptions): Promise<Program> {
+  const { name, entry, args, logFile } = options;
   await mkdir(dirname(logFile), { recursive: true });
   const log = createWriteStream(logFile, { flags: 'a' });
   const child: ChildProcess = spawn(process.execPath, [programPath(entry), ...args], {
@@ -40,6 +47,7 @@ export async function startProgram(
     detached: true,
     env: withoutSettings(process.env),
   });
+  if (options.onMessage) child.on('message', options.onMessage);
   const waiting: { phrase: string; resolve: (record: Record<string, unknown> | null) => void }[] = [];
   const seen: Record<string, unknown>[] = [];
   const plain: string[] = [];
@@ -75,9 +83,35 @@ export async function startProgram(
   };
 }
 
-/** The settings in this process's environment are in the experiment already; a child would apply them once more. */
+/** Asks a program to save its work and leave, and ends it when it does not. */
+export function endProgram(program: Program): void {
+  program.kill('SIGINT');
+  const timer = setTimeout(() => program.kill('SIGKILL'), GRACE_MS);
+  void program.exited.then(() => clearTimeout(timer));
+}
+
+/** The error of a program that could not do its work, with its exit code. */
+export async function failureOf(program: Program): Promise<CodistillError> {
+  const code = await program.exited;
+  const known = Object.values(ExitCode).find((each) => each === code) ?? ExitCode.internal;
+  return new CodistillError(`${program.name}: ${program.errorText() || `ended with code ${code}`}`, known);
+}
+
+/** The flags that tell a training program about this machine. @param backend of the peer; `auto`: that of the command */
+export function machineFlags({ options }: Training, backend = 'auto'): string[] {
+  return [
+    ...['--backend', backend === 'auto' ? options.backend : backend, '--log-level', options.logLevel],
+    ...(options.dataDir === undefined ? [] : ['--data-dir', options.dataDir]),
+    ...(options.download ? ['--download'] : []),
+  ];
+}
+
+/** Other than settings of the run: those are in the experiment and the flags already. */
+const INHERITED = new Set(['CODISTILL_DATASETS_URL']);
+
 function withoutSettings(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  return Object.fromEntries(Object.entries(environment).filter(([key]) => !key.startsWith('CODISTILL_')));
+  const kept = ([key]: [string, unknown]): boolean => INHERITED.has(key) || !key.startsWith('CODISTILL_');
+  return Object.fromEntries(Object.entries(environment).filter(kept));
 }
 
 function parseRecord(line: string): Record<string, unknown> | null {

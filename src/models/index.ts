@@ -1,19 +1,18 @@
-import { lookUp } from '../names.ts';
 import { type Architecture, instantiate } from './architecture.ts';
 import { cnnS } from './cnnS.ts';
 import { lenet5 } from './lenet5.ts';
 import { mlp } from './mlp.ts';
 import { mobilenetv2 } from './mobilenetv2.ts';
+import { type ModelName, parseModelName } from './names.ts';
 import { resnet } from './resnet.ts';
 import type { Model, ModelFactory, ModelOptions } from './types.ts';
 import { vgg } from './vgg.ts';
-import { parseWideResnet, wideResnet } from './wideResnet.ts';
+import { wideResnet } from './wideResnet.ts';
 
 const narrow = [16, 16, 32, 64] as const;
 const wide = [32, 64, 128, 256] as const;
 
-/** Every model that has a name of its own, small to large within a family; `wrn-d-k` stands for more. */
-const architectures: Readonly<Record<string, Architecture>> = {
+const architectures: Readonly<Record<ModelName, Architecture>> = {
   mlp,
   'cnn-s': cnnS,
   lenet5,
@@ -34,16 +33,16 @@ const architectures: Readonly<Record<string, Architecture>> = {
   mobilenetv2,
 };
 
-export const modelNames: readonly string[] = Object.keys(architectures);
-
 /**
- * The maker of the models of a name: one of {@link modelNames}, or `wrn-d-k` for a wide residual network of depth d
+ * The maker of the models of a name: one of {@link MODEL_NAMES}, or `wrn-d-k` for a wide residual network of depth d
  * (6n + 4) and widening k.
  *
  * @throws {UsageError} for a name that is not known
  */
 export function modelFactory(name: string): ModelFactory {
-  const architecture = parseWideResnet(name) ?? lookUp('model', architectures, name);
+  const model = parseModelName(name);
+  const architecture =
+    model.kind === 'named' ? architectures[model.name] : wideResnet(model.depth, model.widening);
   return (options) => instantiate(name, architecture, options);
 }
 

@@ -1,5 +1,4 @@
 import * as tf from '@tensorflow/tfjs';
-import { UsageError } from '../errors.ts';
 import type { Architecture } from './architecture.ts';
 import { batchNorm } from './batchNorm.ts';
 import { linearUniform } from './initialisers.ts';
@@ -35,26 +34,6 @@ export function wideResnet(depth: number, widening: number): Architecture {
       };
     },
   };
-}
-
-/**
- * The architecture that a name of the form `wrn-depth-widening` stands for; undefined for names of another form.
- *
- * @throws {UsageError} for a depth or widening that no such network has
- */
-export function parseWideResnet(name: string): Architecture | undefined {
-  const match = /^wrn-(\d+)-(\d+)$/.exec(name);
-  if (!match) return undefined;
-  const depth = Number(match[1]);
-  const widening = Number(match[2]);
-  if (depth < 10 || depth % 6 !== 4) {
-    const nearest = 6 * Math.max(1, Math.round((depth - 4) / 6)) + 4;
-    throw new UsageError(
-      `Model "${name}": the depth of a wide residual network must be 6n + 4 (10, 16, 22, 28, 34, 40, ...), got ${depth}; the nearest is "wrn-${nearest}-${widening}".`,
-    );
-  }
-  if (widening < 1) throw new UsageError(`Model "${name}": the widening must be 1 or more, got ${widening}.`);
-  return wideResnet(depth, widening);
 }
 
 function stage(

@@ -14,6 +14,7 @@ function fake(name: BackendName, outcome: Probe | Error, automatic = true): Fake
   return {
     name,
     automatic,
+    remedy: null,
     calls,
     async probe() {
       calls.push('probe');

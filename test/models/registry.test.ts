@@ -2,7 +2,8 @@ import * as tf from '@tensorflow/tfjs';
 import '@tensorflow/tfjs-backend-wasm';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { ShapeError, UsageError } from '../../src/errors.ts';
-import { createModel, modelFactory, modelNames } from '../../src/models/index.ts';
+import { createModel, modelFactory } from '../../src/models/index.ts';
+import { MODEL_NAMES } from '../../src/models/names.ts';
 import type { ModelOptions } from '../../src/models/types.ts';
 
 beforeAll(async () => {
@@ -84,7 +85,7 @@ describe('parameters', () => {
   }
 
   it('are counted for every name', () => {
-    expect(modelNames.filter((name) => !(name in published))).toEqual([]);
+    expect(MODEL_NAMES.filter((name) => !(name in published))).toEqual([]);
   });
 
   it('cnn-s has 105,866 on 28x28 pixels', () => {
@@ -133,7 +134,7 @@ describe('features', () => {
       logits: '100',
     },
   };
-  for (const name of modelNames) {
+  for (const name of MODEL_NAMES) {
     it(`of ${name} on 32x32 pixels`, () => {
       expect(shapesOf(name, cifar100)).toEqual(expected[name]);
     });

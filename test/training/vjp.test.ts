@@ -18,7 +18,7 @@ function createNet(seed: number) {
     const embedding = tf.tanh(tf.matMul(tf.reshape(map, [2, 32]), dense as tf.Tensor2D));
     return [tf.matMul(embedding as tf.Tensor2D, head as tf.Tensor2D), embedding];
   };
-  return { variables, forward, dispose: () => variables.forEach((v) => v.dispose()) };
+  return { variables, forward, dispose: () => tf.dispose(variables) };
 }
 
 const images = (seed: number) => tf.randomNormal([2, 4, 4, 1], 0, 1, 'float32', seed) as tf.Tensor4D;

@@ -1,0 +1,114 @@
+import { join } from 'node:path';
+import { loadBackend } from '../src/backend/select.ts';
+import { createCommand } from '../src/config/commandLine.ts';
+import { addExperimentOptions, overridesFrom } from '../src/config/flags.ts';
+import { loadExperiment } from '../src/config/load.ts';
+import { peerNames } from '../src/config/peers.ts';
+import { type Experiment, runSettings } from '../src/config/schema.ts';
+import { addOutputOptions, addTrainingOptions, type TrainingOptions } from '../src/config/trainingOptions.ts';
+import { ExitCode, UsageError } from '../src/errors.ts';
+import { createLogger } from '../src/logger.ts';
+import { runProgram, stopOnSignals } from '../src/program.ts';
+import { metricsOf, openRecorder } from '../src/results/recorder.ts';
+import { runFolderName, writeReport } from '../src/results/runFolder.ts';
+import { summaryFile } from '../src/results/summaryFile.ts';
+import type { PeerStatus, RunStatus } from '../src/results/types.ts';
+import type { Report } from './log.ts';
+import { summariseAlone } from './selfSummary.ts';
+import { createStudent } from './student.ts';
+import { emaTeachers, noTeachers } from './teachers.ts';
+import { totalSteps } from './train.ts';
+import { work } from './work.ts';
+
+interface SelfOptions extends TrainingOptions {
+  readonly experiment: Experiment;
+  readonly dir: string;
+  readonly logLevel: string;
+}
+
+async function parseSelfOptions(argv: readonly string[]): Promise<SelfOptions> {
+  const command = createCommand('self', 'Trains one student that is its own teacher, without any network.');
+  command.argument('[experiment]', 'an experiment file, or the name of a ready one', 'quickstart');
+  addOutputOptions(addTrainingOptions(command), 'the run folder; default: runs/<name>-<time>');
+  addExperimentOptions(command);
+  command.parse(argv, { from: 'user' });
+  const [file] = command.processedArgs as [string];
+  const { experiment } = await loadExperiment(file, overridesFrom(command));
+  if (peerNames(experiment).length !== 1) {
+    throw new UsageError(`peers: expected one student, got ${peerNames(experiment).length}.`);
+  }
+  const options = command.opts<TrainingOptions & { dir?: string; logLevel: string }>();
+  return {
+    ...options,
+    experiment,
+    dir: options.dir ?? join('runs', runFolderName(experiment.name, new Date())),
+  };
+}
+
+await runProgram(async () => {
+  const { experiment, dir: folder, ...options } = await parseSelfOptions(process.argv.slice(2));
+  const [planned] = peerNames(experiment);
+  const { name, model } = planned!;
+  const settings = runSettings(experiment);
+  const { method } = settings.distill;
+  const logger = createLogger('self', options.logLevel);
+  const stop = stopOnSignals();
+  const startedAt = performance.now();
+  const seconds = (): number => (performance.now() - startedAt) / 1000;
+
+  const backend = await loadBackend(options.backend);
+  for (const refusal of backend.refused) logger.info(refusal, 'backend refused');
+  logger.info({ backend: backend.name, device: backend.device }, 'backend');
+  const student = await createStudent({ ...options, name, model, settings });
+  const { dataset } = student;
+  logger.info({ model, dataset: dataset.source, folder, steps: totalSteps(settings, dataset) }, 'training');
+
+  const recorder = await openRecorder(folder, experiment);
+  let status: PeerStatus = {
+    ...{ name, model, backend: backend.name, connected: true, state: 'training' },
+    ...{ step: 0, steps: totalSteps(settings, dataset), loss: null, accuracy: null, testAccuracy: null },
+    ...{ imagesPerSecond: 0, waitFraction: 0, collapsed: null },
+  };
+  const tell = (changes: Partial<PeerStatus>): void => {
+    status = { ...status, ...changes };
+    const rounds = { committed: 0, missed: 0 };
+    const run: RunStatus = {
+      ...{ run: folder, method, phase: 'training', waitingFor: null, peers: [status], rounds },
+      seconds: seconds(),
+    };
+    if (process.connected) process.send?.(run);
+  };
+  tell({});
+  const report = (message: Report): void => {
+    if (message.type === 'notice') {
+      const { event, step, reason } = message;
+      logger.warn({ step, reason }, event);
+      recorder.event({ event, peer: name, reason });
+      tell({ collapsed: event === 'collapsed' ? reason : null });
+      return;
+    }
+    const record = metricsOf(name, message);
+    if (record) recorder.metrics(record);
+    if (message.type === 'evaluation') tell({ testAccuracy: message.accuracy });
+    else tell(message);
+  };
+
+  const teachers = student.ema ? emaTeachers(student.ema) : noTeachers;
+  const result = await work({
+    ...{ student, modelName: model, settings, teachers, report },
+    ...{ folder: join(folder, 'peers', name), signal: stop.signal },
+  });
+  logger.info({ outcome: result.outcome, step: result.step, ...result.final?.evaluation }, 'trained');
+  const summary = summariseAlone({
+    method,
+    status,
+    device: backend.device,
+    student,
+    result,
+    seconds: seconds(),
+  });
+  await recorder.close(summaryFile(summary, experiment));
+  await writeReport(folder);
+  student.dispose();
+  return stop.signal.aborted ? stop.exitCode() : ExitCode.ok;
+});

@@ -1,0 +1,45 @@
+import type { MethodSummary, PeerStatus } from '../src/results/types.ts';
+import type { Student } from './student.ts';
+import type { WorkResult } from './work.ts';
+
+/** What came out of a student that trained without any others. */
+export function summariseAlone(training: {
+  readonly method: string;
+  readonly status: PeerStatus;
+  readonly device: string;
+  readonly student: Student;
+  readonly result: WorkResult;
+  readonly seconds: number;
+}): MethodSummary {
+  const { method, status, device, student, result, seconds } = training;
+  const { name, model, backend, collapsed } = status;
+  return {
+    method,
+    testSamples: student.dataset.test.count,
+    peers: [
+      {
+        name,
+        model,
+        parameters: student.parameterCount,
+        backend,
+        device,
+        outcome: result.outcome,
+        ...(collapsed !== null && { collapsed }),
+        steps: result.step,
+        test: result.final?.evaluation ?? null,
+        imagesPerSecond: result.log.imagesPerSecond,
+        bytesUp: 0,
+        bytesDown: 0,
+        waitFraction: result.log.waitFraction,
+        stepMs: result.log.stepMs,
+        distillationOverhead: null,
+        weightsDigest: result.weightsDigest,
+      },
+    ],
+    ensemble: null,
+    agreement: null,
+    exchange: { rounds: 0, missed: {}, staleness: 0 },
+    interrupted: result.outcome === 'interrupted',
+    seconds,
+  };
+}

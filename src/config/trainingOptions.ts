@@ -1,0 +1,40 @@
+import { type Command, Option } from 'commander';
+import { LOG_LEVELS } from '../logger.ts';
+import { BACKENDS } from './schema.ts';
+
+/** What every program that trains or evaluates can be told about the machine it is on. */
+export interface TrainingOptions {
+  readonly backend: string;
+  readonly dataDir?: string;
+  readonly download: boolean;
+}
+
+export function addTrainingOptions(command: Command): Command {
+  return command
+    .addOption(
+      new Option('--backend <name>', 'what computes; auto: the best that works')
+        .choices(BACKENDS)
+        .default('auto')
+        .env('CODISTILL_BACKEND'),
+    )
+    .addOption(
+      new Option('--data-dir <folder>', 'folder with the files of the dataset').env('CODISTILL_DATA_DIR'),
+    )
+    .addOption(
+      new Option('--download', 'download the full dataset when it is not on this machine')
+        .default(false)
+        .env('CODISTILL_DOWNLOAD'),
+    );
+}
+
+/** Where a program's results go, and how much it says on the way. */
+export function addOutputOptions(command: Command, dirDescription: string): Command {
+  return command
+    .addOption(new Option('--dir <folder>', dirDescription).env('CODISTILL_DIR'))
+    .addOption(
+      new Option('--log-level <level>', 'how much the log says')
+        .choices(LOG_LEVELS)
+        .default('info')
+        .env('CODISTILL_LOG_LEVEL'),
+    );
+}

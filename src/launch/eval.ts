@@ -1,0 +1,44 @@
+import Table from 'cli-table3';
+import { type Command, Option } from 'commander';
+import { createCommand } from '../config/commandLine.ts';
+import { addTrainingOptions, type TrainingOptions } from '../config/trainingOptions.ts';
+import { ExitCode } from '../errors.ts';
+import { decimal, percent } from '../results/format.ts';
+import { json } from '../results/recorder.ts';
+import type { Evaluation } from '../results/types.ts';
+import type { RunEvaluation } from './evaluateRun.ts';
+import type { Subcommand } from './subcommand.ts';
+
+/** `codistill eval`: the saved weights of a run, evaluated again. */
+export function evalCommand(): Subcommand {
+  const command = createCommand('eval', 'evaluate the saved weights of a run on its test set again')
+    .argument('<folder>', 'a run folder, or that of a compared method in it, such as .../compare/independent')
+    .addOption(new Option('--json', 'print JSON on stdout instead of a table').default(false));
+  return { command: addTrainingOptions(command), work: evaluateAgain };
+}
+
+async function evaluateAgain(command: Command): Promise<ExitCode> {
+  const [folder] = command.processedArgs as [string];
+  const options = command.opts<TrainingOptions & { json: boolean }>();
+  // Loaded here, so that no other command waits for TensorFlow.js.
+  const { evaluateRun } = await import('./evaluateRun.ts');
+  const result = await evaluateRun(folder, options);
+  process.stdout.write(options.json ? json(result) : `${tableOf(result)}\n`);
+  return ExitCode.ok;
+}
+
+function tableOf({ peers, ensemble, dataset, backend }: RunEvaluation): string {
+  const table = new Table({
+    head: ['peer', 'model', 'accuracy', 'NLL', 'ECE'],
+    colAligns: ['left', 'left', 'right', 'right', 'right'],
+    style: { head: [], border: [] },
+  });
+  const measures = ({ accuracy, nll, ece }: Evaluation): string[] => [
+    percent(accuracy),
+    decimal(nll, 3),
+    percent(ece),
+  ];
+  for (const { name, model, test } of peers) table.push([name, model, ...measures(test)]);
+  if (ensemble) table.push(['ensemble', '', ...measures(ensemble)]);
+  return `${table}\n${dataset.testSamples} test images (${dataset.source}), ${backend}`;
+}

@@ -1,0 +1,90 @@
+import { existsSync } from 'node:fs';
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setImmediate as eventLoopTurn } from 'node:timers/promises';
+import { loadBackend } from '../backend/select.ts';
+import { loadExperiment } from '../config/load.ts';
+import type { TrainingOptions } from '../config/trainingOptions.ts';
+import { loadDataset } from '../datasets/load.ts';
+import type { Dataset } from '../datasets/types.ts';
+import { meanOfAll } from '../ensemble/meanProbabilities.ts';
+import { DataError, messageOf } from '../errors.ts';
+import { findModel } from '../findModel.ts';
+import type { Evaluation } from '../results/types.ts';
+import { predictTestSet } from '../training/evaluate.ts';
+import { evaluateLogits } from '../training/metrics.ts';
+import { assignWeights } from '../training/modelWeights.ts';
+import { decodeSafetensors, type SafetensorsContent } from '../training/safetensors.ts';
+
+export interface RunEvaluation {
+  readonly peers: readonly { readonly name: string; readonly model: string; readonly test: Evaluation }[];
+  /** The mean of the peers' probabilities; null for a single peer. */
+  readonly ensemble: Evaluation | null;
+  readonly dataset: { readonly name: string; readonly source: string; readonly testSamples: number };
+  readonly backend: string;
+}
+
+/**
+ * Loads the weights of every peer of a run folder and evaluates them on the run's test set.
+ *
+ * @throws {DataError} when the folder holds no weights, or not those of the model that they name
+ */
+export async function evaluateRun(folder: string, options: TrainingOptions): Promise<RunEvaluation> {
+  const files = await weightFiles(folder);
+  const { experiment } = await loadExperiment(join(folder, 'experiment.json'));
+  const { name: backend } = await loadBackend(options.backend);
+  const dataset = await loadDataset({ ...experiment.data, ...options, seed: experiment.seed });
+  const labels = dataset.test.labels;
+  const classes = dataset.classNames.length;
+
+  const logits: Float32Array[] = [];
+  const peers: RunEvaluation['peers'][number][] = [];
+  for (const { name, path } of files) {
+    const weights = await readWeights(path);
+    const model = weights.metadata.model ?? 'unknown';
+    const values = await predictions(model, weights, dataset);
+    logits.push(values);
+    peers.push({ name, model, test: evaluateLogits(values, labels, classes) });
+  }
+  return {
+    peers,
+    ensemble:
+      peers.length < 2 ? null : evaluateLogits(meanOfAll(logits, labels.length, classes), labels, classes),
+    dataset: { name: dataset.name, source: dataset.source, testSamples: labels.length },
+    backend,
+  };
+}
+
+/** The weights of each peer, in the order of their names. */
+async function weightFiles(folder: string): Promise<{ name: string; path: string }[]> {
+  const peers = join(folder, 'peers');
+  const names = existsSync(peers) ? (await readdir(peers)).sort() : [];
+  const files = names
+    .map((name) => ({ name, path: join(peers, name, 'weights.safetensors') }))
+    .filter(({ path }) => existsSync(path));
+  if (files.length > 0) return files;
+  throw new DataError(`${folder}: expected a run folder with peers/<name>/weights.safetensors, found none.`);
+}
+
+async function readWeights(path: string): Promise<SafetensorsContent> {
+  try {
+    return decodeSafetensors(await readFile(path));
+  } catch (error) {
+    throw new DataError(`${path}: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+async function predictions(
+  name: string,
+  weights: SafetensorsContent,
+  dataset: Dataset,
+): Promise<Float32Array> {
+  const factory = await findModel(name);
+  const model = factory({ inputShape: dataset.imageShape, classes: dataset.classNames.length, seed: 0 });
+  try {
+    assignWeights(model, weights.tensors);
+    return await predictTestSet(model, dataset, () => eventLoopTurn());
+  } finally {
+    model.dispose();
+  }
+}

@@ -1,0 +1,97 @@
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { type PlannedPeer, peerNames } from '../config/peers.ts';
+import { ExitCode } from '../errors.ts';
+import { readSummary } from '../results/runFolder.ts';
+import type { RunStatus, RunSummary } from '../results/types.ts';
+import { endProgram, failureOf, machineFlags, type Program, startProgram } from './program.ts';
+import type { Training } from './trainingCommand.ts';
+
+const POLL_MS = 500;
+
+/**
+ * One training of several peers: starts a coordinator and the peers as child processes, just as three terminals would,
+ * and waits for their end.
+ *
+ * @param port of the coordinator; 0 takes a free one
+ * @throws {CodistillError} when the training could not start, or the coordinator failed
+ */
+export async function trainTogether(training: Training, port: string): Promise<RunSummary> {
+  const { folder, signal } = training;
+  const coordinator = await startProgram({
+    name: 'coordinator',
+    entry: 'coordinator/main.js',
+    args: [
+      training.experimentFile,
+      ...['--port', port, '--dir', folder, '--log-level', training.options.logLevel],
+      ...training.methodFlags,
+    ],
+    logFile: join(folder, 'coordinator.log'),
+  });
+  const programs = [coordinator];
+  const stop = (): void => {
+    for (const program of programs) endProgram(program);
+  };
+  signal.addEventListener('abort', stop, { once: true });
+  try {
+    const listening = await coordinator.logged('listening');
+    if (!listening) throw await failureOf(coordinator);
+    const url = String(listening.url);
+    for (const peer of peerNames(training.experiment)) {
+      if (!signal.aborted) programs.push(await startPeer(training, peer, url));
+    }
+    await follow(url, programs, training);
+    const code = await coordinator.exited;
+    if (code !== ExitCode.ok && code !== ExitCode.incomplete && !signal.aborted)
+      throw await failureOf(coordinator);
+    await Promise.all(programs.map(({ exited }) => exited));
+    return await readSummary(folder);
+  } catch (error) {
+    stop();
+    await Promise.all(programs.map(({ exited }) => exited));
+    throw error;
+  } finally {
+    signal.removeEventListener('abort', stop);
+  }
+}
+
+function startPeer(training: Training, { name, model, backend }: PlannedPeer, url: string): Promise<Program> {
+  const folder = join(training.folder, 'peers', name);
+  const place = ['--coordinator', url.replace(/^http/, 'ws'), '--name', name, '--model', model];
+  return startProgram({
+    name,
+    entry: 'peer/main.js',
+    args: [...place, '--dir', folder, ...machineFlags(training, backend)],
+    logFile: join(folder, 'peer.log'),
+  });
+}
+
+/** Shows the run until the coordinator ends. A peer that ends before training starts ends the run: it cannot begin. */
+async function follow(
+  url: string,
+  [coordinator, ...peers]: readonly Program[],
+  { show, signal }: Training,
+): Promise<void> {
+  let ended = false;
+  void coordinator!.exited.then(() => {
+    ended = true;
+  });
+  const fallen: Program[] = [];
+  for (const peer of peers) void peer.exited.then(() => fallen.push(peer));
+  while (!ended) {
+    const status = await fetchStatus(url);
+    if (status) show(status);
+    if (status?.phase === 'waiting' && fallen[0] && !signal.aborted) throw await failureOf(fallen[0]);
+    await Promise.race([coordinator!.exited, delay(POLL_MS)]);
+  }
+}
+
+async function fetchStatus(url: string): Promise<RunStatus | null> {
+  try {
+    const response = await fetch(`${url}/status.json`, { signal: AbortSignal.timeout(5_000) });
+    return (await response.json()) as RunStatus;
+  } catch {
+    // It has just ended, or is too busy to answer: the next poll tells.
+    return null;
+  }
+}

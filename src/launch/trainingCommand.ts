@@ -1,0 +1,118 @@
+import { existsSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type Command, Option } from 'commander';
+import { addExperimentOptions, overridesFrom } from '../config/flags.ts';
+import { loadExperiment, type Override } from '../config/load.ts';
+import type { Experiment } from '../config/schema.ts';
+import { addOutputOptions, addTrainingOptions, type TrainingOptions } from '../config/trainingOptions.ts';
+import { ExitCode, UsageError } from '../errors.ts';
+import { isModelPath } from '../models/names.ts';
+import { stopOnSignals } from '../program.ts';
+import { combine } from '../results/combine.ts';
+import { writeFileAtomic } from '../results/files.ts';
+import { expectNoRun, json } from '../results/recorder.ts';
+import { compareFolder, runFolderName, writeReport } from '../results/runFolder.ts';
+import { resultTable } from '../results/table.ts';
+import type { RunStatus, RunSummary } from '../results/types.ts';
+import { createProgress } from './progress.ts';
+
+/** What a command that trains was told besides the experiment. */
+export interface LaunchOptions extends TrainingOptions {
+  readonly dir?: string;
+  readonly logLevel: string;
+  readonly json: boolean;
+}
+
+/** One training with one method, to be done by child processes. */
+export interface Training {
+  readonly experiment: Experiment;
+  /** The experiment's file, as every program of the run reads it. */
+  readonly experimentFile: string;
+  /** Flags by which a program trains with this training's method. */
+  readonly methodFlags: readonly string[];
+  readonly folder: string;
+  readonly options: LaunchOptions;
+  readonly show: (status: RunStatus) => void;
+  /** To be passed on to the programs once. */
+  readonly signal: AbortSignal;
+}
+
+/** Adds what `run` and `self` have in common. */
+export function addLaunchOptions(command: Command): Command {
+  command
+    .argument('[experiment]', 'an experiment file, or the name of a ready one', 'quickstart')
+    .addOption(new Option('--json', 'print the summary as JSON on stdout instead of a table').default(false));
+  addOutputOptions(addTrainingOptions(command), 'the run folder; default: runs/<name>-<time>');
+  addExperimentOptions(command);
+  return command;
+}
+
+/** The experiment that the parsed `command` asks for. `defaults` count more than the file, and less than a flag. */
+export async function experimentOf(
+  command: Command,
+  defaults: readonly Override[] = [],
+): Promise<Experiment> {
+  const [file] = command.processedArgs as [string];
+  const { experiment } = await loadExperiment(file, [...defaults, ...overridesFrom(command)]);
+  for (const { model } of experiment.peers) {
+    if (isModelPath(model) && !existsSync(model)) {
+      throw new UsageError(`peers[].model: there is no file ${model}, from the folder of this command.`);
+    }
+  }
+  return experiment;
+}
+
+/**
+ * Trains with the experiment's method, then with each under `compare`; shows the progress on stderr and the result on
+ * stdout, and leaves a run folder behind.
+ *
+ * @param train does one training and returns the summary that it wrote
+ */
+export async function launch(
+  experiment: Experiment,
+  options: LaunchOptions,
+  train: (training: Training) => Promise<RunSummary>,
+): Promise<ExitCode> {
+  const folder = options.dir ?? join('runs', runFolderName(experiment.name, new Date()));
+  expectNoRun(folder);
+  await mkdir(folder, { recursive: true });
+  const experimentFile = join(folder, 'experiment.json');
+  await writeFileAtomic(experimentFile, json(experiment));
+  const stop = stopOnSignals();
+  process.stderr.write(`Run folder: ${folder}\n`);
+
+  const progress = createProgress(process.stderr, { tty: process.stderr.isTTY });
+  const methods = [experiment.distill.method, ...experiment.compare];
+  const summaries: RunSummary[] = [];
+  try {
+    for (const [i, method] of methods.entries()) {
+      if (stop.signal.aborted) break;
+      const part = { number: i + 1, of: methods.length };
+      const summary = await train({
+        experiment,
+        experimentFile,
+        methodFlags: ['--method', method, '--compare', ''],
+        folder: i === 0 ? folder : compareFolder(folder, method),
+        options,
+        show: (status) => progress.show(status, part),
+        signal: stop.signal,
+      });
+      summaries.push(summary);
+    }
+  } finally {
+    progress.stop();
+  }
+
+  const [main, ...others] = summaries;
+  const compare = Object.fromEntries(others.map((summary) => [summary.method, summary]));
+  const summary = combine(main!, compare, experiment);
+  await writeFileAtomic(experimentFile, json(experiment));
+  await writeFileAtomic(join(folder, 'summary.json'), json(summary));
+  await writeReport(folder);
+  process.stdout.write(options.json ? json(summary) : `\n${resultTable(summary)}\n`);
+  process.stderr.write(`\nResults: ${folder}\nReport:  ${join(folder, 'report.html')}\n`);
+  if (stop.signal.aborted) return stop.exitCode();
+  const finished = summaries.every(({ peers }) => peers.every(({ outcome }) => outcome === 'finished'));
+  return finished ? ExitCode.ok : ExitCode.incomplete;
+}
