@@ -2,7 +2,6 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { WebSocket } from 'ws';
 import { CloseCode, closeReason } from '../src/protocol/closeCodes.ts';
-import { PRE_AUTH_FRAME_BYTES } from '../src/protocol/limits.ts';
 import type { CoordinatorMessage, PeerMessage } from '../src/protocol/messages.ts';
 import { ProtocolError } from '../src/protocol/protocolError.ts';
 import { decodePeerMessage, encodeMessage } from '../src/protocol/wire.ts';
@@ -26,6 +25,8 @@ export interface Connection {
 }
 
 export interface ConnectionEvents {
+  /** The most bytes that a frame may have now. */
+  frameLimit(connection: Connection): number;
   /** A valid message, and its size as a frame. */
   message(connection: Connection, message: PeerMessage, bytes: number): void;
   /** A frame that is no valid message; the connection is being closed. */
@@ -71,13 +72,15 @@ export function adoptConnection(
   }, HELLO_MS);
   webSocket.on('message', (data: Buffer, isBinary: boolean) => {
     connection.heardAtMs = now();
+    // Frames that were under way when this end closed the connection: whoever sent them is out.
+    if (webSocket.readyState !== webSocket.OPEN) return;
     if (!isBinary) {
       connection.close(CloseCode.textFrame, 'expected a binary frame, got text');
       return;
     }
     try {
-      const limit = connection.peer === null ? PRE_AUTH_FRAME_BYTES : undefined;
-      events.message(connection, decodePeerMessage(data, limit), data.byteLength);
+      const message = decodePeerMessage(data, events.frameLimit(connection));
+      events.message(connection, message, data.byteLength);
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
       connection.close(error.closeCode, error.message);

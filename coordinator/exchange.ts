@@ -25,7 +25,7 @@ export function receiveLogits(
   const values = getCodec(message.codec).decode(message.data, message.shape[0], message.shape[1]);
   if (hasNonFinite(values)) {
     const detail = 'the logits hold values that are not finite';
-    return perform(run, reject(run.rounds, member.name, message.round, detail, nowMs));
+    return perform(run, reject(run.rounds, member.name, message.round, detail));
   }
   // The batch's bytes are a view of the frame; they outlive it here.
   const { round, view } = message;

@@ -37,8 +37,7 @@ await runProgram(async () => {
     'listening',
   );
 
-  const summary = await server.finished;
-  await server.close();
+  const summary = await server.finished.finally(() => server.close());
   await writeReport(folder);
   logger.info({ folder, seconds: Math.round(summary.seconds) }, 'finished');
   if (stop.signal.aborted) return stop.exitCode();

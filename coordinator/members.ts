@@ -19,8 +19,8 @@ export interface Member {
   incarnation: string;
   connected: boolean;
   state: 'joining' | 'ready' | 'training' | 'done' | 'lost';
-  /** When its connection ended, in milliseconds; counts only while it is not connected. */
-  leftAtMs: number;
+  /** When its connection began or, while it is not connected, ended; in milliseconds. */
+  sinceMs: number;
   ready: Ready | null;
   progress: MessageOf<PeerMessage, 'progress'> | null;
   evaluation: Evaluation | null;
@@ -39,33 +39,38 @@ export interface Refusal {
 }
 
 /**
- * Finds the place of a peer that says hello: its own name if it has one, else the first free place with its model,
- * else the first free place.
+ * Finds the place of a peer that says hello: the one it had, else the free one of its name, else the first free one with
+ * its model, else the first free one.
  */
 export function takePlace(
   members: Members,
   places: readonly Place[],
   hello: Hello,
 ): { readonly name: string; readonly model: string } | Refusal {
-  if (hello.name !== undefined) {
-    const known = members.get(hello.name);
-    const place = places.find(({ name }) => name === hello.name);
-    const model = hello.model ?? known?.model ?? place?.model;
-    if (known || members.size < places.length) return { name: hello.name, model: model ?? places[0]!.model };
-    return full(members, places);
-  }
-  const free = places.filter(({ name }) => !members.has(name));
-  const place = free.find(({ model }) => hello.model === undefined || model === hello.model) ?? free[0];
-  if (!place) return full(members, places);
-  return { name: place.name, model: hello.model ?? place.model };
-}
-
-function full(members: Members, places: readonly Place[]): Refusal {
+  const known = members.get(hello.name ?? '');
+  if (known) return { name: known.name, model: hello.model ?? known.model };
+  const free = freePlaces(members, places);
+  const place =
+    free.find(({ name }) => name === hello.name) ??
+    free.find(({ model }) => hello.model === undefined || model === hello.model) ??
+    free[0];
+  if (place) return { name: hello.name ?? place.name, model: hello.model ?? place.model };
   return { refused: `the run has its ${places.length} peers already: ${[...members.keys()].join(', ')}` };
 }
 
+/** A peer with the name of a place has that one; one with a name of its own has the first left with its model. */
+function freePlaces(members: Members, places: readonly Place[]): Place[] {
+  const free = places.filter(({ name }) => !members.has(name));
+  for (const { name, model } of members.values()) {
+    if (places.some((place) => place.name === name)) continue;
+    const sameModel = free.findIndex((place) => place.model === model);
+    free.splice(Math.max(0, sameModel), 1);
+  }
+  return free;
+}
+
 /** Adds a peer, or renews one that is back. */
-export function admit(members: Members, name: string, model: string, hello: Hello): Member {
+export function admit(members: Members, name: string, model: string, hello: Hello, nowMs: number): Member {
   const known = members.get(name);
   const facts = {
     model,
@@ -73,6 +78,7 @@ export function admit(members: Members, name: string, model: string, hello: Hell
     device: hello.device,
     incarnation: hello.incarnation,
     connected: true,
+    sinceMs: nowMs,
   };
   if (known) {
     // What it had finished stays finished: it may be back only to hand in its results.
@@ -82,7 +88,6 @@ export function admit(members: Members, name: string, model: string, hello: Hell
     name,
     ...facts,
     state: 'joining',
-    leftAtMs: 0,
     ready: null,
     progress: null,
     evaluation: null,
@@ -111,8 +116,13 @@ export function mismatch(newcomer: Ready, member: Member): string | null {
     compare('input shape', newcomer.inputShape.join('x'), reference.inputShape.join('x')) ??
     compare('training samples', newcomer.trainSize, reference.trainSize) ??
     compare('test samples', newcomer.testSize, reference.testSize) ??
-    compare('digest of the dataset', newcomer.dataset, reference.dataset)
+    compare('dataset', shortDigest(newcomer.dataset), shortDigest(reference.dataset))
   );
+}
+
+/** So short that a close reason has room for two. */
+function shortDigest(digest: string): string {
+  return digest.slice(0, 12);
 }
 
 /** Members in the fixed order of sums: by name. */

@@ -52,7 +52,7 @@ export async function parseCoordinatorOptions(argv: readonly string[]): Promise<
     );
   }
   const port = Number(options.port);
-  if (!Number.isInteger(port) || port < 0 || port > 65_535) {
+  if (!/^\d+$/.test(options.port) || port > 65_535) {
     throw new UsageError(`--port: expected a whole number from 0 to 65535, got "${options.port}".`);
   }
   return { experiment, host: options.host, port, token, dir: options.dir, logLevel: options.logLevel };

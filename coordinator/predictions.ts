@@ -16,7 +16,7 @@ export function createPredictions(testSize: number, classes: number): Prediction
 }
 
 /**
- * Adds a chunk. Chunks come in order; one that was received already is passed over, so that a peer may send all again
+ * Adds a chunk. Chunks come in order; one that comes again replaces what was there, so that a peer may send all again
  * after a reconnect.
  *
  * @returns what is wrong with the chunk, or `null`

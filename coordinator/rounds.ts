@@ -31,9 +31,10 @@ interface Student {
   round: number;
   /** The round it was told to go on with, after it fell behind. */
   resumesAt: number;
-  /** In a phase without exchange (burn-in, evaluation): the deadline counts from its last sign of life. */
+  /** In a phase without exchange: burn-in, evaluation. */
   busy: boolean;
-  heardAtMs: number;
+  /** When it was last known to be busy, or came back: its time for a round counts from then at the earliest. */
+  busyAtMs: number;
 }
 
 /** Whether the peers see the same augmentation of a sample. */
@@ -91,7 +92,7 @@ export function createRounds(options: RoundsOptions): Rounds {
 export function join(rounds: Rounds, peer: string, nowMs: number): void {
   const known = rounds.students.get(peer);
   if (known) {
-    Object.assign(known, { connected: true, heardAtMs: nowMs });
+    Object.assign(known, { connected: true, busyAtMs: nowMs });
     return;
   }
   rounds.students.set(peer, {
@@ -102,7 +103,7 @@ export function join(rounds: Rounds, peer: string, nowMs: number): void {
     round: -1,
     resumesAt: 0,
     busy: true,
-    heardAtMs: nowMs,
+    busyAtMs: nowMs,
   });
 }
 
@@ -119,7 +120,8 @@ export function leave(rounds: Rounds, peer: string, done: boolean): RoundEffect[
 export function heard(rounds: Rounds, peer: string, busy: boolean, nowMs: number): void {
   const student = rounds.students.get(peer);
   if (!student) return;
-  student.heardAtMs = nowMs;
+  // A phase that ends with this sign of life has lasted until now.
+  if (busy || student.busy) student.busyAtMs = nowMs;
   student.busy = busy || student.round < 0;
 }
 
@@ -128,7 +130,6 @@ export function contribute(rounds: Rounds, contribution: Contribution, nowMs: nu
   const { peer, round, batch, view, logits } = contribution;
   const student = rounds.students.get(peer);
   if (!student) throw new Error(`internal: logits from "${peer}", who never joined`);
-  student.heardAtMs = nowMs;
   student.busy = false;
   const existing = rounds.open.get(round);
   if (!existing && round <= rounds.lastClosed) return [answerLate(rounds, student, peer, round)];
@@ -151,17 +152,11 @@ export function contribute(rounds: Rounds, contribution: Contribution, nowMs: nu
   return settleAll(rounds);
 }
 
-/** Logits that cannot be used, such as non-finite ones: the student has been heard, and is answered. */
-export function reject(
-  rounds: Rounds,
-  peer: string,
-  round: number,
-  detail: string,
-  nowMs: number,
-): RoundEffect[] {
+/** Logits that cannot be used, such as non-finite ones: the student is answered, and not awaited in this round. */
+export function reject(rounds: Rounds, peer: string, round: number, detail: string): RoundEffect[] {
   const student = rounds.students.get(peer);
   if (!student) return [];
-  Object.assign(student, { heardAtMs: nowMs, busy: false, round: Math.max(student.round, round) });
+  Object.assign(student, { busy: false, round: Math.max(student.round, round) });
   return [refuse(peer, round, detail), ...settleAll(rounds)];
 }
 
@@ -207,8 +202,7 @@ function awaited(rounds: Rounds, round: number): [string, Student][] {
 
 function deadlineMs(rounds: Rounds, open: OpenRound, student: Student): number {
   if (rounds.options.quorum === 'all') return Number.POSITIVE_INFINITY;
-  const from = student.busy ? Math.max(open.openedAtMs, student.heardAtMs) : open.openedAtMs;
-  return from + rounds.options.maxWaitMs;
+  return Math.max(open.openedAtMs, student.busyAtMs) + rounds.options.maxWaitMs;
 }
 
 /** Closes every open round that nobody is awaited for, oldest first. */

@@ -11,24 +11,31 @@ import { malformed, perform, receiveLogits } from './exchange.ts';
 import { admit, byName, type Member, mismatch, takePlace } from './members.ts';
 import { addChunk, createPredictions } from './predictions.ts';
 import { heard, join, leave, tick } from './rounds.ts';
-import type { Run, RunEffect } from './runState.ts';
+import { type Run, type RunEffect, SLOW_START_LEASES } from './runState.ts';
 
 /** The first message of a connection. */
-export function hello(run: Run, connection: number, message: MessageOf<PeerMessage, 'hello'>): RunEffect[] {
+export function hello(
+  run: Run,
+  connection: number,
+  message: MessageOf<PeerMessage, 'hello'>,
+  nowMs: number,
+): RunEffect[] {
   const refuse = (code: CloseCode, reason: string): RunEffect[] => [
     { type: 'close', connection, code, reason },
     { type: 'event', record: { event: 'refused', ...(message.name && { peer: message.name }), reason } },
   ];
-  if (message.protocol !== PROTOCOL_VERSION) {
-    const reason = `expected protocol version ${PROTOCOL_VERSION}, got ${message.protocol}`;
-    return refuse(CloseCode.protocolVersion, reason);
-  }
   if (run.phase === 'finished') return refuse(CloseCode.mismatch, 'the run is over');
   const place = takePlace(run.members, run.options.places, message);
   if ('refused' in place) return refuse(CloseCode.mismatch, place.refused);
+  const known = run.members.get(place.name);
+  if (known?.state === 'done' && known.incarnation !== message.incarnation) {
+    return refuse(CloseCode.finished, `"${known.name}" is done already`);
+  }
 
   const superseded = run.connections.get(place.name);
-  const member = admit(run.members, place.name, place.model, message);
+  // Before the start, a newer connection takes over the name and nothing else: its data may be other data.
+  if (run.phase === 'waiting') run.members.delete(place.name);
+  const member = admit(run.members, place.name, place.model, message, nowMs);
   run.connections.set(member.name, connection);
   const effects: RunEffect[] = [
     { type: 'attach', connection, peer: member.name },
@@ -77,6 +84,7 @@ export function receive(run: Run, peer: string, message: PeerMessage, nowMs: num
     case 'predictions':
       return predictions(run, member, message);
     case 'done': {
+      if (!hasStarted(member)) return malformed(run, peer, 'done: expected after start');
       member.done = message;
       member.state = 'done';
       const reason = `${message.outcome} after ${message.step} steps`;
@@ -106,7 +114,7 @@ export function disconnected(
   run.connections.delete(peer);
   const member = run.members.get(peer)!;
   member.connected = false;
-  member.leftAtMs = nowMs;
+  member.sinceMs = nowMs;
   if (run.phase === 'finished' || member.state === 'done') return [];
   if (run.phase === 'waiting') run.members.delete(peer);
   return [
@@ -115,28 +123,37 @@ export function disconnected(
   ];
 }
 
-/** Lets time pass: deadlines of rounds, leases of peers that are away. */
+/** Lets time pass: deadlines of rounds, leases of peers that are away, or back without getting ready. */
 export function advance(run: Run, nowMs: number): RunEffect[] {
   const lost = byName(run.members).filter(
-    (m) =>
-      !m.connected &&
-      (m.state === 'ready' || m.state === 'training' || m.state === 'joining') &&
-      nowMs - m.leftAtMs >= run.options.settings.exchange.lease,
+    (m) => m.state !== 'done' && m.state !== 'lost' && nowMs - m.sinceMs >= allowanceMs(run, m),
   );
-  const effects: RunEffect[] = [];
-  for (const member of lost) {
+  const effects = lost.flatMap((member): RunEffect[] => {
+    const { name, connected } = member;
+    const seconds = allowanceMs(run, member) / 1000;
+    const reason = connected ? `not ready within ${seconds} s` : `away for ${seconds} s`;
     member.state = 'lost';
-    const seconds = run.options.settings.exchange.lease / 1000;
-    effects.push({
-      type: 'event',
-      record: { event: 'lost', peer: member.name, reason: `away for ${seconds} s` },
-    });
-  }
+    const event: RunEffect = { type: 'event', record: { event: 'lost', peer: name, reason } };
+    if (!connected) return [event];
+    return [
+      { type: 'close', connection: run.connections.get(name)!, code: CloseCode.leaseExpired, reason },
+      event,
+    ];
+  });
   return [
     ...effects,
     ...perform(run, tick(run.rounds, nowMs)),
     ...(lost.length > 0 ? finishIfOver(run) : []),
   ];
+}
+
+/** How long a peer may stay as it is. Before the start, others wait for one that loads: a person sees it, and decides. */
+function allowanceMs(run: Run, { connected, state }: Member): number {
+  const { lease } = run.options.settings.exchange;
+  if (!connected) return lease;
+  return run.phase === 'training' && state === 'joining'
+    ? SLOW_START_LEASES * lease
+    : Number.POSITIVE_INFINITY;
 }
 
 function ready(
@@ -145,19 +162,19 @@ function ready(
   message: MessageOf<PeerMessage, 'ready'>,
   nowMs: number,
 ): RunEffect[] {
-  const reference = byName(run.members).find((m) => m !== member && m.ready !== null);
+  // One that is back is compared with itself as well: what it has handed in has the shape that it declared.
+  const reference = byName(run.members).find((m) => m.ready !== null);
   const reason = reference ? mismatch(message, reference) : null;
-  const connection = run.connections.get(member.name)!;
   if (reason !== null) {
-    run.members.delete(member.name);
-    run.connections.delete(member.name);
+    const connection = run.connections.get(member.name)!;
     return [
       { type: 'close', connection, code: CloseCode.mismatch, reason },
       { type: 'event', record: { event: 'refused', peer: member.name, reason } },
+      ...disconnected(run, member.name, connection, reason, nowMs),
     ];
   }
   member.ready = message;
-  if (member.state === 'done') return [];
+  if (member.state === 'done' || run.phase === 'finished') return [];
   member.state = 'ready';
   if (run.phase === 'training') return start(run, [member], nowMs);
   const everyone = byName(run.members);
@@ -176,8 +193,8 @@ function start(run: Run, members: readonly Member[], nowMs: number): RunEffect[]
 }
 
 function predictions(run: Run, member: Member, message: MessageOf<PeerMessage, 'predictions'>): RunEffect[] {
-  if (!member.ready) return malformed(run, member.name, 'predictions: expected after ready');
-  const { testSize, classes } = member.ready;
+  if (!hasStarted(member)) return malformed(run, member.name, 'predictions: expected after start');
+  const { testSize, classes } = member.ready!;
   if (message.shape[1] !== classes) {
     return malformed(run, member.name, `predictions.shape[1]: expected ${classes}, got ${message.shape[1]}`);
   }
@@ -186,6 +203,11 @@ function predictions(run: Run, member: Member, message: MessageOf<PeerMessage, '
   const values = getCodec(message.codec).decode(message.data, message.shape[0], message.shape[1]);
   const problem = addChunk(known, message.offset, values, message.labels);
   return problem === null ? [] : malformed(run, member.name, problem);
+}
+
+/** Whether a peer can have results. */
+function hasStarted({ state }: Member): boolean {
+  return state === 'training' || state === 'done';
 }
 
 /** The run is over when nobody is left who could still finish. */

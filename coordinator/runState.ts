@@ -7,6 +7,9 @@ import type { Members, Place } from './members.ts';
 import type { Predictions } from './predictions.ts';
 import { createRounds, type MissReason, type Rounds } from './rounds.ts';
 
+/** Leases that a peer may take to load, or for its first step, which compiles kernels on some devices. */
+export const SLOW_START_LEASES = 10;
+
 /** What a run is about; fixed when the coordinator starts. */
 export interface RunOptions {
   readonly id: string;

@@ -4,14 +4,14 @@ import { WebSocketServer } from 'ws';
 import { CodistillError, ExitCode } from '../src/errors.ts';
 import type { Logger } from '../src/logger.ts';
 import { CloseCode } from '../src/protocol/closeCodes.ts';
-import { MAX_FRAME_BYTES } from '../src/protocol/limits.ts';
+import { frameLimit, MAX_FRAME_BYTES, PRE_AUTH_FRAME_BYTES } from '../src/protocol/limits.ts';
 import { SUBPROTOCOL } from '../src/protocol/messages.ts';
 import type { Recorder } from '../src/results/recorder.ts';
 import type { MethodSummary } from '../src/results/types.ts';
 import { adoptConnection, type Connection, isAuthorised } from './connections.ts';
 import { nextDeadlineMs } from './rounds.ts';
 import { advance, disconnected, hello, receive } from './run.ts';
-import type { Run, RunEffect } from './runState.ts';
+import { type Run, type RunEffect, SLOW_START_LEASES } from './runState.ts';
 import { statusOf, whatIsWaitedFor } from './status.ts';
 import { summarise } from './summary.ts';
 
@@ -29,18 +29,22 @@ export interface ServerOptions {
 export interface Server {
   /** Such as `http://127.0.0.1:7070`. */
   readonly url: string;
-  /** Resolves when the run is over and its results are saved. */
+  /** Resolves when the run is over and its results are saved; rejects when they could not be. */
   readonly finished: Promise<MethodSummary>;
   /** Ends the run where it is, and saves what there is. */
   interrupt(): void;
   close(): Promise<void>;
 }
 
+/** How often to look at what no deadline brings about, in milliseconds. */
+const LOOK_EVERY_MS = 1_000;
 const PING_EVERY_MS = 5_000;
 /** How often a wait is told about in the log, in milliseconds. */
 const TELL_EVERY_MS = 5_000;
 /** Time that interrupted peers have to hand in what they have. */
 const DRAIN_MS = 1_500;
+/** Time that peers have to hear the last words and close their connections. */
+const FAREWELL_MS = 1_000;
 
 /** Starts the coordinator: sockets, timers and files around the decisions of `run.ts`. */
 export async function startServer(options: ServerOptions): Promise<Server> {
@@ -49,10 +53,13 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   const startedAtMs = now();
   const connections = new Map<number, Connection>();
   let nextId = 1;
+  let interrupted = false;
   let timer: ReturnType<typeof setTimeout> | undefined;
+  let lookedAtMs = startedAtMs;
   let pingedAtMs = startedAtMs;
   let toldAtMs = startedAtMs;
-  let resolveFinished!: (summary: MethodSummary) => void;
+  let onAllClosed: (() => void) | undefined;
+  let resolveFinished!: (summary: Promise<MethodSummary>) => void;
   const finished = new Promise<MethodSummary>((resolve) => {
     resolveFinished = resolve;
   });
@@ -84,22 +91,22 @@ export async function startServer(options: ServerOptions): Promise<Server> {
           recorder.metrics(effect.record);
           break;
         case 'finished':
-          void finish(false);
+          resolveFinished(finish());
       }
     }
     schedule();
   };
 
-  /** One timer for everything that time alone brings about. */
+  /** One timer for everything that time alone brings about; however often messages come, they do not put it off. */
   const schedule = (): void => {
     clearTimeout(timer);
     if (run.phase === 'finished') return;
-    const deadline = nextDeadlineMs(run.rounds);
-    const delay = deadline === null ? 1_000 : Math.min(1_000, Math.max(0, deadline - now()));
-    timer = setTimeout(onTime, delay);
+    const due = Math.min(lookedAtMs + LOOK_EVERY_MS, nextDeadlineMs(run.rounds) ?? Number.POSITIVE_INFINITY);
+    timer = setTimeout(onTime, Math.max(0, due - now()));
   };
 
   const onTime = (): void => {
+    lookedAtMs = now();
     if (now() - pingedAtMs >= PING_EVERY_MS) {
       pingedAtMs = now();
       for (const connection of connections.values()) {
@@ -115,7 +122,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     perform(advance(run, now()));
   };
 
-  const finish = async (interrupted: boolean): Promise<void> => {
+  const finish = async (): Promise<MethodSummary> => {
     run.phase = 'finished';
     clearTimeout(timer);
     const summary = summarise(run, interrupted, (now() - startedAtMs) / 1000);
@@ -124,33 +131,41 @@ export async function startServer(options: ServerOptions): Promise<Server> {
       if (interrupted) connection.close(CloseCode.draining, 'the coordinator was interrupted');
       else if (connection.peer !== null) connection.send({ type: 'finished' });
     }
-    resolveFinished(summary);
+    return summary;
+  };
+
+  const allClosed = (): Promise<void> =>
+    new Promise((resolve) => {
+      onAllClosed = resolve;
+      if (connections.size === 0) resolve();
+    });
+
+  const countUp = ({ peer }: Connection, bytes: number): void => {
+    const member = run.members.get(peer ?? '');
+    if (member) member.bytesUp += bytes;
   };
 
   const http = createServer((request, response) => respond(request, response, run, now, startedAtMs));
   const webSockets = new WebSocketServer({
     noServer: true,
+    path: '/ws',
     maxPayload: MAX_FRAME_BYTES,
     perMessageDeflate: false,
     handleProtocols: (offered) => (offered.has(SUBPROTOCOL) ? SUBPROTOCOL : false),
   });
   http.on('upgrade', (request, socket, head) => {
-    if (new URL(request.url ?? '/', 'http://localhost').pathname !== '/ws') {
-      socket.end('HTTP/1.1 404 Not Found\r\n\r\n');
-      return;
-    }
     webSockets.handleUpgrade(request, socket, head, (webSocket) => {
       const connection = adoptConnection(nextId++, webSocket, now, {
+        frameLimit: ({ peer }) => frameLimitOf(run, peer),
         message(from, message, bytes) {
-          const effects =
-            from.peer === null && message.type === 'hello'
-              ? hello(run, from.id, message)
-              : from.peer === null
-                ? [notHello(from.id)]
-                : receive(run, from.peer, message, now());
-          perform(effects);
-          const member = run.members.get(from.peer ?? '');
-          if (member) member.bytesUp += bytes;
+          if (from.peer === null) {
+            perform(message.type === 'hello' ? hello(run, from.id, message, now()) : [notHello(from.id)]);
+            countUp(from, bytes);
+          } else {
+            // Counted before its effects: the last message of a run is in the summary that it brings about.
+            countUp(from, bytes);
+            perform(receive(run, from.peer, message, now()));
+          }
         },
         invalid(from, error) {
           const peer = from.peer === null ? {} : { peer: from.peer };
@@ -159,6 +174,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
         },
         closed(from, reason) {
           connections.delete(from.id);
+          if (connections.size === 0) onAllClosed?.();
           if (from.peer !== null) perform(disconnected(run, from.peer, from.id, reason, now()));
         },
       });
@@ -180,19 +196,26 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     finished,
     interrupt() {
       if (run.phase === 'finished') return;
+      interrupted = true;
       const alive = (): boolean =>
         [...run.members.values()].some(({ connected, state }) => connected && state !== 'done');
       const deadline = now() + DRAIN_MS;
       const poll = (): void => {
         if (run.phase === 'finished') return;
         if (alive() && now() < deadline) setTimeout(poll, 50);
-        else void finish(true);
+        else resolveFinished(finish());
       };
       poll();
     },
     async close() {
       clearTimeout(timer);
-      for (const connection of connections.values()) connection.terminate();
+      // A closing handshake follows what was sent before; cutting the connection would throw that away.
+      for (const connection of connections.values()) connection.close(CloseCode.finished, 'the run is over');
+      const farewell = setTimeout(() => {
+        for (const connection of connections.values()) connection.terminate();
+      }, FAREWELL_MS);
+      await allClosed();
+      clearTimeout(farewell);
       webSockets.close();
       http.closeAllConnections();
       await new Promise((resolve) => http.close(resolve));
@@ -209,15 +232,22 @@ function notHello(connection: number): RunEffect {
   };
 }
 
+/** The most bytes of a frame: little from strangers, and from a peer that is ready what the run's tensors take. */
+function frameLimitOf(run: Run, peer: string | null): number {
+  if (peer === null) return PRE_AUTH_FRAME_BYTES;
+  const classes = run.members.get(peer)?.ready?.classes;
+  return classes === undefined ? MAX_FRAME_BYTES : frameLimit(run.options.settings.data.batchSize, classes);
+}
+
 /**
  * How long a peer may be silent. Computing blocks a peer's event loop, and with it the answers to pings: slow steps
- * give more time, and the first step, which compiles kernels on some devices, ten leases.
+ * give more time, and the first step more again.
  */
 function silenceLimitMs(run: Run, peer: string | null): number {
   const { exchange, data } = run.options.settings;
   const member = run.members.get(peer ?? '');
   const rate = member?.progress?.imagesPerSecond;
-  if (!rate) return 10 * exchange.lease;
+  if (!rate) return SLOW_START_LEASES * exchange.lease;
   return Math.max(exchange.lease, 3 * ((data.batchSize / rate) * 1000));
 }
 
@@ -232,7 +262,8 @@ function respond(
     response.writeHead(status, { 'content-type': 'application/json', 'cache-control': 'no-store' });
     response.end(JSON.stringify(body));
   };
-  const { pathname } = new URL(request.url ?? '/', 'http://localhost');
+  // Not `URL`: it throws for some of what strangers ask for.
+  const [pathname] = request.url!.split('?');
   if (request.method !== 'GET') send(405, { error: 'expected GET' });
   else if (pathname === '/status.json') send(200, statusOf(run, now(), startedAtMs));
   else if (pathname === '/healthz') send(200, { ok: true });

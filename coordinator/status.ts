@@ -11,11 +11,10 @@ const NOTEWORTHY_MS = 1_000;
 export function statusOf(run: Run, nowMs: number, startedAtMs: number): RunStatus {
   const members = byName(run.members);
   const { noTeachers, quorum, late, refused } = run.missed;
-  const finishing = run.phase === 'training' && members.every(({ state }) => state === 'done');
   return {
     run: run.options.id,
     method: run.options.settings.distill.method,
-    phase: finishing ? 'finishing' : run.phase,
+    phase: run.phase,
     waitingFor: whatIsWaitedFor(run, nowMs),
     peers: members.map(({ name, model, backend, connected, state, progress, evaluation, collapsed }) => ({
       name,

@@ -4,10 +4,10 @@ import { loadBackend } from '../src/backend/select.ts';
 import { getCodec } from '../src/codec/index.ts';
 import { runSettingsSchema } from '../src/config/schema.ts';
 import { ExitCode, UsageError } from '../src/errors.ts';
-import { createLogger } from '../src/logger.ts';
-import { runProgram, stopOnSignals } from '../src/program.ts';
+import { createLogger, type Logger } from '../src/logger.ts';
+import { runProgram, type StopSignal, stopOnSignals } from '../src/program.ts';
 import { PROTOCOL_VERSION } from '../src/protocol/messages.ts';
-import { parsePeerOptions } from './options.ts';
+import { type PeerOptions, parsePeerOptions } from './options.ts';
 import { resultMessages } from './resultMessages.ts';
 import { createSession, type Session } from './session.ts';
 import { openSocket } from './socket.ts';
@@ -16,6 +16,9 @@ import { emaTeachers, noTeachers, peerTeachers, type TeacherSource } from './tea
 import { totalSteps } from './train.ts';
 import { work } from './work.ts';
 
+/** What a stopped peer allows the coordinator to acknowledge its last messages. */
+const HURRY_MS = 500;
+
 await runProgram(async () => {
   const options = parsePeerOptions(process.argv.slice(2));
   const logger = createLogger('peer', options.logLevel);
@@ -23,6 +26,7 @@ await runProgram(async () => {
   const backend = await loadBackend(options.backend);
   for (const { name, reason } of backend.refused) logger.info({ backend: name, reason }, 'backend refused');
   logger.info({ backend: backend.name, device: backend.device }, 'backend');
+  if (stop.signal.aborted) return stop.exitCode();
 
   const session = createSession({
     hello: {
@@ -38,6 +42,21 @@ await runProgram(async () => {
     patienceMs: options.patienceMs,
     notify: (what) => logger.info({ what }, 'connection'),
   });
+  try {
+    return await takePart(session, options, logger, stop);
+  } finally {
+    // Also after an error: an open connection would keep this process, and its place in the run, alive.
+    session.close();
+  }
+});
+
+/** A peer's whole part in a run: join, load, train with the others, hand in the results. */
+async function takePart(
+  session: Session,
+  options: PeerOptions,
+  logger: Logger,
+  stop: StopSignal,
+): Promise<ExitCode> {
   const stopped = new Promise<null>((resolve) =>
     stop.signal.addEventListener('abort', () => {
       logger.info('stopping: saving the work');
@@ -47,7 +66,7 @@ await runProgram(async () => {
   );
 
   const welcome = await Promise.race([session.join(), stopped]);
-  if (!welcome) return leave(session, stop.exitCode());
+  if (!welcome) return stop.exitCode();
   const parsed = runSettingsSchema.safeParse(welcome.experiment);
   if (!parsed.success) {
     throw new UsageError(
@@ -75,8 +94,10 @@ await runProgram(async () => {
     testSize: dataset.test.count,
     parameters: student.parameterCount,
   };
+  // Nobody is to wait for a peer that is about to leave.
+  if (stop.signal.aborted) return stop.exitCode();
   const start = await Promise.race([session.ready(facts), stopped]);
-  if (!start) return leave(session, stop.exitCode());
+  if (!start) return stop.exitCode();
   logger.info({ peers: start.peers, steps: totalSteps(settings, dataset) }, 'training');
 
   const result = await work({
@@ -97,19 +118,11 @@ await runProgram(async () => {
   const delivered = session.finish(resultMessages(result, dataset.test.labels, facts.classes));
   if (stop.signal.aborted) {
     await Promise.race([delivered, new Promise((resolve) => setTimeout(resolve, HURRY_MS))]);
-    return leave(session, stop.exitCode());
+    return stop.exitCode();
   }
   await Promise.race([delivered, stopped]);
   student.dispose();
-  return leave(session, stop.signal.aborted ? stop.exitCode() : ExitCode.ok);
-});
-
-/** What a stopped peer allows the coordinator to acknowledge its last messages. */
-const HURRY_MS = 500;
-
-function leave(session: Session, exitCode: ExitCode): ExitCode {
-  session.close();
-  return exitCode;
+  return stop.signal.aborted ? stop.exitCode() : ExitCode.ok;
 }
 
 function teachersOf(

@@ -3,6 +3,8 @@ import { createCommand } from '../src/config/commandLine.ts';
 import { parseDuration } from '../src/config/duration.ts';
 import { addOutputOptions, addTrainingOptions } from '../src/config/trainingOptions.ts';
 import { UsageError } from '../src/errors.ts';
+import { isModelPath, parseModelName } from '../src/models/names.ts';
+import { LABEL_LENGTH, NAME_PATTERN } from '../src/protocol/messages.ts';
 import { readToken } from '../src/token.ts';
 
 /** What a peer can be told; the rest it learns from the coordinator. */
@@ -37,15 +39,14 @@ export function parsePeerOptions(argv: readonly string[]): PeerOptions {
         ),
       )
       .addOption(
-        new Option(
-          '--model <name>',
-          'model to train, or path of a module; default: of the first free place',
-        ).env('CODISTILL_MODEL'),
+        new Option('--model <name>', 'model to train, or path of a module; default: of the first free place')
+          .argParser(modelArgument)
+          .env('CODISTILL_MODEL'),
       )
       .addOption(
-        new Option('--name <name>', 'name in the run; default: of the first free place').env(
-          'CODISTILL_NAME',
-        ),
+        new Option('--name <name>', 'name in the run; default: of the first free place')
+          .argParser(nameArgument)
+          .env('CODISTILL_NAME'),
       )
       .addOption(
         new Option('--patience <duration>', 'how long to try to reach the coordinator before giving up')
@@ -73,11 +74,27 @@ export function parsePeerOptions(argv: readonly string[]): PeerOptions {
 /** The WebSocket address of a coordinator; `/ws` is added where no path is given. */
 function coordinatorUrl(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : null;
-  if (url?.protocol !== 'ws:' && url?.protocol !== 'wss:') {
+  // A fragment never leaves the client; WebSockets refuse it.
+  if (!url || !['ws:', 'wss:'].includes(url.protocol) || url.hash !== '') {
     throw new UsageError(`--coordinator: expected an address such as ws://127.0.0.1:7070, got "${text}".`);
   }
   if (url.pathname === '/') url.pathname = '/ws';
   return url.href;
+}
+
+function nameArgument(text: string): string {
+  if (NAME_PATTERN.test(text)) return text;
+  throw new InvalidArgumentError(
+    'Expected 1 to 64 letters, digits, ".", "_" and "-", a letter or digit first.',
+  );
+}
+
+/** @throws {UsageError} for a name that stands for no model; a path is looked at when the module is loaded */
+function modelArgument(text: string): string {
+  if (text.length > LABEL_LENGTH)
+    throw new InvalidArgumentError(`Expected at most ${LABEL_LENGTH} characters.`);
+  if (!isModelPath(text)) parseModelName(text);
+  return text;
 }
 
 function durationArgument(text: string): number {

@@ -1,9 +1,10 @@
 import { getCodec, hasNonFinite } from '../src/codec/index.ts';
-import { CodistillError, ExitCode } from '../src/errors.ts';
+import { CodistillError, ExitCode, messageOf } from '../src/errors.ts';
 import { backoffMs } from '../src/exchange/backoff.ts';
-import { CloseCode, shouldReconnect } from '../src/protocol/closeCodes.ts';
+import { CloseCode, closeCodeInfo, shouldReconnect } from '../src/protocol/closeCodes.ts';
 import type { CoordinatorMessage, MessageOf, PeerMessage } from '../src/protocol/messages.ts';
 import { decodeCoordinatorMessage, encodeMessage } from '../src/protocol/wire.ts';
+import { createRandom } from '../src/random.ts';
 import type { Socket, SocketEvents } from './socket.ts';
 
 type Welcome = MessageOf<CoordinatorMessage, 'welcome'>;
@@ -46,13 +47,20 @@ export interface Session {
   report(message: PeerMessage): void;
   /** Hands in the results, again after a reconnect; resolves when the coordinator has saved them. */
   finish(results: readonly PeerMessage[]): Promise<void>;
-  /** Ends the wait for a target, if there is one: the step goes on with the labels alone. */
+  /** Ends the wait for a target, this one and all later ones: the work is to end, and steps go on with the labels alone. */
   abandon(): void;
+  /** Leaves, whatever is under way; harmless when it is closed already. */
   close(): void;
 }
 
 /** Silence after which a connection counts as dead: three pings of the coordinator. */
 const SILENCE_MS = 15_000;
+/** Time to read what came in while computing blocked the event loop: timers that are due run before sockets are read. */
+const READING_MS = 1_000;
+/** How long a coordinator has to answer the end of a connection. */
+const CLOSING_MS = 1_000;
+
+const INTERRUPTED: Answer = { kind: 'none', reason: 'interrupted' };
 
 interface Deferred<T> {
   readonly promise: Promise<T>;
@@ -61,9 +69,10 @@ interface Deferred<T> {
 }
 
 export function createSession(options: SessionOptions): Session {
+  const jitter = createRandom('backoff', options.hello.incarnation);
   let socket: Socket | null = null;
   let attempt = 0;
-  let unreachableSince: number | null = Date.now();
+  let unreachableSince: number | null = performance.now();
   let retryTimer: ReturnType<typeof setTimeout> | undefined;
   let silenceTimer: ReturnType<typeof setTimeout> | undefined;
   /** How far this peer ever came. */
@@ -74,6 +83,7 @@ export function createSession(options: SessionOptions): Session {
   let run: string | null = null;
   let ready: Ready | null = null;
   let results: readonly PeerMessage[] | null = null;
+  let abandoned = false;
   let pending: { readonly request: Omit<Logits, 'type'>; readonly resolve: (answer: Answer) => void } | null =
     null;
   const joined = deferred<Welcome>();
@@ -90,18 +100,33 @@ export function createSession(options: SessionOptions): Session {
     pending = null;
   };
 
-  /** The run goes on without us, or cannot go on: everything that waits ends here. */
-  const fail = (error: CodistillError): void => {
-    phase = 'closed';
-    clearTimeout(retryTimer);
+  const cutAfter = (ms: number, cut = (): void => socket?.terminate()): void => {
     clearTimeout(silenceTimer);
-    for (const waiting of [joined, started, finished]) waiting.reject(error);
-    answer({ kind: 'none', reason: error.message });
+    silenceTimer = setTimeout(cut, ms);
   };
 
   const alive = (): void => {
+    if (phase !== 'closed') cutAfter(SILENCE_MS, () => cutAfter(READING_MS));
+  };
+
+  /** Ends the connection, and all attempts to have another. */
+  const leave = (code: CloseCode, reason: string): void => {
+    phase = 'closed';
+    link = 'down';
+    clearTimeout(retryTimer);
     clearTimeout(silenceTimer);
-    silenceTimer = setTimeout(() => socket?.terminate(), SILENCE_MS);
+    answer({ kind: 'none', reason });
+    if (!socket) return;
+    socket.close(code, reason);
+    cutAfter(CLOSING_MS);
+  };
+
+  /** The run goes on without us, or cannot go on: everything that waits ends here. */
+  const fail = (error: CodistillError, code: CloseCode = CloseCode.finished, reason = 'leaving'): void => {
+    // A student that trains learns of it at the end only; whoever watches should not.
+    if (phase === 'started' && results === null) options.notify(error.message);
+    leave(code, reason);
+    for (const waiting of [joined, started, finished]) waiting.reject(error);
   };
 
   const connect = (): void => {
@@ -113,13 +138,15 @@ export function createSession(options: SessionOptions): Session {
       },
       ping: alive,
       frame: (bytes) => {
+        if (phase === 'closed') return;
         alive();
         try {
           receive(decodeCoordinatorMessage(bytes));
         } catch (error) {
-          socket?.close(CloseCode.malformed, 'the coordinator sent a message that this peer cannot read');
+          const text = `The coordinator sent a message that this peer cannot read: ${messageOf(error)}.`;
+          const unreadable = new CodistillError(text, ExitCode.refused, { cause: error });
+          fail(unreadable, CloseCode.malformed, 'this peer cannot read the message');
           if (!(error instanceof CodistillError)) throw error;
-          options.notify(error.message);
         }
       },
       closed,
@@ -130,22 +157,23 @@ export function createSession(options: SessionOptions): Session {
     socket = null;
     link = 'down';
     clearTimeout(silenceTimer);
-    if (phase === 'closed') return;
     answer({ kind: 'none', reason: 'disconnected' });
+    if (phase === 'closed') return;
     if (!shouldReconnect(code)) {
+      const why = reason || closeCodeInfo(code)?.meaning;
       fail(
         new CodistillError(
-          `The coordinator refused this peer: ${reason} (close code ${code}).`,
+          `The coordinator refused this peer (close code ${code}): ${why}`,
           ExitCode.refused,
         ),
       );
       return;
     }
-    unreachableSince ??= Date.now();
+    unreachableSince ??= performance.now();
     const cause = error ? error.message || String(error) : reason || `close code ${code}`;
     // Once in, a peer trains on without the coordinator; it only gives up where nothing is left to do without it.
     const idle = phase !== 'started' || results !== null;
-    if (idle && Date.now() - unreachableSince > options.patienceMs) {
+    if (idle && performance.now() - unreachableSince > options.patienceMs) {
       const seconds = options.patienceMs / 1000;
       fail(
         new CodistillError(
@@ -155,7 +183,7 @@ export function createSession(options: SessionOptions): Session {
       );
       return;
     }
-    const delay = backoffMs(attempt, Math.random());
+    const delay = backoffMs(attempt, jitter.uniform());
     attempt += 1;
     options.notify(`not connected (${cause}); next attempt in ${(delay / 1000).toFixed(1)} s`);
     retryTimer = setTimeout(connect, delay);
@@ -166,8 +194,7 @@ export function createSession(options: SessionOptions): Session {
       case 'welcome': {
         if (run !== null && message.run !== run) {
           const text = `This peer belongs to run ${run}, but the coordinator now has run ${message.run}.`;
-          fail(new CodistillError(text, ExitCode.refused));
-          socket?.close(1000, 'another run');
+          fail(new CodistillError(text, ExitCode.refused), CloseCode.finished, 'another run');
           return;
         }
         run = message.run;
@@ -199,10 +226,8 @@ export function createSession(options: SessionOptions): Session {
         });
         return;
       case 'finished':
-        phase = 'closed';
-        clearTimeout(silenceTimer);
+        leave(CloseCode.finished, 'finished');
         finished.resolve();
-        socket?.close(1000, 'finished');
     }
   };
 
@@ -236,7 +261,9 @@ export function createSession(options: SessionOptions): Session {
       if (link !== 'started') return Promise.resolve({ kind: 'none', reason: 'disconnected' });
       return new Promise((resolve) => {
         pending = { request, resolve };
+        // Sent in any case: the others of the round wait for it.
         send({ type: 'logits', ...request });
+        if (abandoned) answer(INTERRUPTED);
       });
     },
     report(message) {
@@ -244,17 +271,17 @@ export function createSession(options: SessionOptions): Session {
     },
     finish(messages) {
       results = messages;
+      // Patience begins here: until now, there was training to do.
+      if (unreachableSince !== null) unreachableSince = performance.now();
       if (link === 'started' || link === 'welcomed') for (const message of messages) send(message);
       return finished.promise;
     },
     abandon() {
-      answer({ kind: 'none', reason: 'interrupted' });
+      abandoned = true;
+      answer(INTERRUPTED);
     },
     close() {
-      phase = 'closed';
-      clearTimeout(retryTimer);
-      clearTimeout(silenceTimer);
-      socket?.close(1000, 'leaving');
+      leave(CloseCode.finished, 'leaving');
     },
   };
 }

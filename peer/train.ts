@@ -11,7 +11,7 @@ import type { Model } from '../src/models/types.ts';
 import { batchLoss } from '../src/training/loss.ts';
 import { clipByGlobalNorm, type Optimizer } from '../src/training/optimizer.ts';
 import { learningRateAt } from '../src/training/schedules.ts';
-import { vjp } from '../src/training/vjp.ts';
+import { type Vjp, vjp } from '../src/training/vjp.ts';
 import type { TrainingLog } from './log.ts';
 import type { TeacherSource } from './teachers.ts';
 
@@ -65,56 +65,74 @@ export async function train(run: Training): Promise<number> {
   const evaluationSteps = epochSteps * training.evaluateEvery;
   const schedule = { ...training, peak: training.optimizer.learningRate };
 
-  let step = 0;
-  while (step < steps && !run.signal.aborted) {
+  const takeStep = async (step: number, hold: Hold): Promise<number> => {
     // 1. The batch.
     const ids = batchIds({ seed, step, batchSize: data.batchSize, count: dataset.train.count });
     const view = viewKey(seed, step, data.view === 'own' ? run.peer : undefined);
     const batch = batcher.gather(ids, view);
-    const images = tf.tensor4d(batch.images, [...batch.shape]);
-    const labels = tf.tensor1d(Int32Array.from(batch.labels), 'int32');
+    const images = hold(tf.tensor4d(batch.images, [...batch.shape]));
+    const labels = hold(tf.tensor1d(Int32Array.from(batch.labels), 'int32'));
 
     // 2. The forward pass.
-    const pass = vjp(() => [model.forward(images, true).logits], parameters);
+    const pass = hold(vjp(() => [model.forward(images, true).logits], parameters));
     const logits = pass.outputs[0] as tf.Tensor2D;
 
     // 3. The exchange; none while the teachers know too little to be worth listening to.
     const share = method.teachers === 'none' ? 0 : distillationShareAt(step, distill);
     const lesson = { step, ids, images, logits };
     const teaching = share > 0 ? await teachers.teach(lesson) : { target: null, waitedMs: 0 };
+    const target = hold(teaching.target);
 
     // 4. The loss.
     const kdWeight = distill.kdWeight * share;
-    const loss = batchLoss(method, logits, labels, teaching.target, { ...distill, kdWeight });
+    const loss = batchLoss(method, logits, labels, target, { ...distill, kdWeight });
+    hold(loss.gradient);
 
     // 5. The backward pass and the update.
-    const gradients = pass.backward([loss.gradient]);
-    const clipped = training.clipNorm === null ? gradients : clipByGlobalNorm(gradients, training.clipNorm);
+    const gradients = pass.backward([loss.gradient]).map(hold);
+    const clipped =
+      training.clipNorm === null ? gradients : clipByGlobalNorm(gradients, training.clipNorm).map(hold);
     const learningRate = learningRateAt(step, steps, schedule);
     optimizer.apply(clipped, learningRate);
     teachers.updated(step);
 
-    tf.dispose([images, labels, teaching.target, loss.gradient, gradients, clipped].flat().filter(isTensor));
-    const next = Math.max(step + 1, teaching.nextStep ?? 0);
+    const next = Math.min(steps, Math.max(step + 1, teaching.nextStep ?? 0));
     await log.step({
       step: next,
       steps,
       samples: data.batchSize,
       sums: loss.sums,
       learningRate,
-      distillationWeight: teaching.target ? kdWeight : 0,
+      distillationWeight: target ? kdWeight : 0,
       waitedMs: teaching.waitedMs,
     });
+    return next;
+  };
+
+  let step = 0;
+  while (step < steps && !run.signal.aborted) {
+    const previous = step;
+    step = await holding((hold) => takeStep(previous, hold));
     // Computing is synchronous on most backends: without this, sockets and timers would never get their turn.
     await eventLoopTurn();
-
-    const evaluationDue = Math.floor(next / evaluationSteps) > Math.floor(step / evaluationSteps);
-    step = Math.min(next, steps);
+    const evaluationDue = Math.floor(step / evaluationSteps) > Math.floor(previous / evaluationSteps);
     if ((evaluationDue || step === steps) && !run.signal.aborted) await run.evaluate(step);
   }
   return step;
 }
 
-function isTensor(value: tf.Tensor | null): value is tf.Tensor {
-  return value !== null;
+/** Remembers what is to be freed, and returns it. */
+type Hold = <T extends tf.Tensor | Vjp | null>(thing: T) => T;
+
+/** What `tf.tidy` is to work that waits: frees what it holds when it ends, also when teachers fail in the midst of it. */
+async function holding<T>(work: (hold: Hold) => Promise<T>): Promise<T> {
+  const held: (tf.Tensor | Vjp)[] = [];
+  try {
+    return await work((thing) => {
+      if (thing) held.push(thing);
+      return thing;
+    });
+  } finally {
+    for (const thing of held) thing.dispose();
+  }
 }

@@ -42,5 +42,7 @@ export async function saveCheckpoint(folder: string, student: Student, step: num
   const name = `step-${String(step).padStart(8, '0')}.safetensors`;
   await writeFileAtomic(join(checkpoints, name), encodeSafetensors(tensors, { step: String(step) }));
   const all = (await readdir(checkpoints)).filter((file) => /^step-\d+\.safetensors$/.test(file)).sort();
-  for (const old of all.slice(0, -KEPT)) await rm(join(checkpoints, old));
+  // Later steps than this one are of an earlier training in the same folder.
+  const oldestFirst = [...all.filter((file) => file > name), ...all.filter((file) => file <= name)];
+  for (const old of oldestFirst.slice(0, -KEPT)) await rm(join(checkpoints, old));
 }

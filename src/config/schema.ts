@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { LABEL_LENGTH } from '../protocol/messages.ts';
 import { durationPattern, parseDuration } from './duration.ts';
 import { batchFits, methodsDiffer, methodsSuitPeers, modelKnown, namesDiffer, rule } from './rules.ts';
 
@@ -128,8 +129,10 @@ const peer = z.strictObject({
   model: z
     .string()
     .min(1)
-    .max(512)
-    .meta({ expected: 'the name of a model, or the path of a module that exports one' })
+    .max(LABEL_LENGTH)
+    .meta({
+      expected: `the name of a model, or the path of a module that exports one, at most ${LABEL_LENGTH} characters`,
+    })
     .superRefine(rule(modelKnown))
     .describe('network that the student trains'),
   count: z.int().min(1).max(1024).default(1).describe('students of this kind'),

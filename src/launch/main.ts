@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 /** The `codistill` command. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -2,7 +2,17 @@
 // JavaScript without dependencies, because it runs before there are any; `npm start` and `npm test` begin with it.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { connect } from 'node:net';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -68,16 +78,28 @@ function newest(folder) {
   }, 0);
 }
 
+/** @returns whether there was anything to do */
 function compile() {
   const mark = join(root, 'dist', '.compiled');
   const sources = ['src', 'coordinator', 'peer', 'test'].map((name) => join(root, name)).filter(existsSync);
   const changed = Math.max(...sources.map(newest), statSync(join(root, 'tsconfig.json')).mtimeMs);
-  if (existsSync(mark) && statSync(mark).mtimeMs >= changed) return;
+  if (existsSync(mark) && statSync(mark).mtimeMs >= changed) return false;
   say('compiling');
   run(process.execPath, [join(root, 'node_modules', 'typescript', 'bin', 'tsc')]);
   mkdirSync(dirname(mark), { recursive: true });
   writeFileSync(mark, '');
+  return true;
+}
+
+/** Lets `npx codistill` find the command of this clone at once, as it finds those of installed packages. */
+function link() {
+  const main = join(root, 'dist', 'src', 'launch', 'main.js');
+  const bin = join(root, 'node_modules', '.bin', 'codistill');
+  chmodSync(main, 0o755);
+  rmSync(bin, { force: true });
+  if (process.platform === 'win32') writeFileSync(`${bin}.cmd`, `@node "${main}" %*\r\n`);
+  else symlinkSync(main, bin);
 }
 
 await install();
-compile();
+if (compile()) link();

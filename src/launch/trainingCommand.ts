@@ -105,8 +105,9 @@ export async function launch(
   }
 
   const [main, ...others] = summaries;
+  if (!main) return stop.exitCode();
   const compare = Object.fromEntries(others.map((summary) => [summary.method, summary]));
-  const summary = combine(main!, compare, experiment);
+  const summary = combine(main, compare, experiment);
   await writeFileAtomic(experimentFile, json(experiment));
   await writeFileAtomic(join(folder, 'summary.json'), json(summary));
   await writeReport(folder);

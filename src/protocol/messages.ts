@@ -21,14 +21,19 @@ const bytesOf = (length: number) =>
     error: `${length} bytes`,
   });
 
-const name = pattern(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/);
+/** What runs and peers are called. */
+export const NAME_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
+/** The longest `label`, such as the name or path of a model. */
+export const LABEL_LENGTH = 128;
+
+const name = pattern(NAME_PATTERN);
 const count = integer(0);
 const positive = integer(1);
 const classCount = integer(1, MAX_CLASSES);
 const protocol = z.literal(PROTOCOL_VERSION, { error: `version ${PROTOCOL_VERSION}` });
 const fraction = z.number({ error: 'a number from 0 to 1' }).min(0).max(1);
 const finite = z.number({ error: 'a finite number' });
-const label = z.string({ error: 'a string of at most 128 characters' }).max(128);
+const label = z.string({ error: `a string of at most ${LABEL_LENGTH} characters` }).max(LABEL_LENGTH);
 const text = z.string({ error: 'a string of at most 512 characters' }).max(512);
 const digest = pattern(/^[0-9a-f]{64}$/);
 

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { UsageError } from '../errors.ts';
@@ -16,9 +16,9 @@ export interface Recorder {
   close(summary: unknown): Promise<void>;
 }
 
-/** @throws {UsageError} when the folder holds a run: no run is ever overwritten */
+/** @throws {UsageError} when a run in the folder has got anywhere: no run is ever overwritten */
 export function expectNoRun(folder: string): void {
-  if (!existsSync(join(folder, 'metrics.ndjson'))) return;
+  if (!statSync(join(folder, 'metrics.ndjson'), { throwIfNoEntry: false })?.size) return;
   throw new UsageError(`--dir ${folder}: expected a new folder, but it holds a run. Choose another one.`);
 }
 

@@ -4,15 +4,6 @@ import type { Evaluation } from '../results/types.ts';
 /** Equal-width bins of confidence in the calibration error. */
 const CALIBRATION_BINS = 15;
 
-/** What one sample contributes to an evaluation. */
-interface Prediction {
-  readonly predicted: number;
-  /** Probability of the predicted class. */
-  readonly confidence: number;
-  /** Negative log-likelihood of the true class, in nats. */
-  readonly nll: number;
-}
-
 /** Index of the largest of `classes` values from `start` on; the first of several equal ones. */
 function argmaxAt(values: ArrayLike<number>, start: number, classes: number): number {
   let best = 0;
@@ -29,33 +20,16 @@ function sumExp(logits: ArrayLike<number>, start: number, classes: number, max: 
   return sum;
 }
 
-/** Confidence bin of Guo et al.: bin `m` of `M` holds `(m/M, (m+1)/M]`. */
+/** Confidence bin of Guo et al.: bin `m` of `M` holds `(m/M, (m+1)/M]`. NaN goes to one of them, to be seen in the sum. */
 function binOf(confidence: number): number {
-  return Math.min(CALIBRATION_BINS - 1, Math.max(0, Math.ceil(confidence * CALIBRATION_BINS) - 1));
+  return Number.isNaN(confidence) ? 0 : Math.ceil(confidence * CALIBRATION_BINS) - 1;
 }
 
-function evaluate(labels: Uint16Array, predict: (sample: number, label: number) => Prediction): Evaluation {
-  let correct = 0;
-  let nll = 0;
-  // Per bin: the sum of (correct - confidence). |sum| / samples is the bin's share times its gap.
-  const gaps = new Float64Array(CALIBRATION_BINS);
-  for (let i = 0; i < labels.length; i++) {
-    const label = labels[i]!;
-    const prediction = predict(i, label);
-    const hit = prediction.predicted === label ? 1 : 0;
-    correct += hit;
-    nll += prediction.nll;
-    gaps[binOf(prediction.confidence)]! += hit - prediction.confidence;
-  }
-  const ece = gaps.reduce((sum, gap) => sum + Math.abs(gap), 0);
-  return { accuracy: correct / labels.length, nll: nll / labels.length, ece: ece / labels.length };
-}
-
-function checkRows(what: string, length: number, labels: Uint16Array, classes: number): void {
+function checkRows(length: number, labels: Uint16Array, classes: number): void {
   if (labels.length === 0) throw new ShapeError('Cannot evaluate on an empty set: there are no labels.');
   if (length !== labels.length * classes) {
     throw new ShapeError(
-      `Expected ${labels.length} x ${classes} = ${labels.length * classes} ${what}, got ${length}.`,
+      `Expected ${labels.length} x ${classes} = ${labels.length * classes} logits, got ${length}.`,
     );
   }
   const bad = labels.findIndex((label) => label >= classes);
@@ -65,44 +39,30 @@ function checkRows(what: string, length: number, labels: Uint16Array, classes: n
 }
 
 /**
- * Quality of unnormalised scores. Logits that are not finite give a `nll` and `ece` that are not finite either.
+ * Quality of unnormalised scores. Logits that are NaN or plus infinity give a `nll` and an `ece` of NaN.
  *
  * @param logits `[samples, classes]`, row-major
  * @param labels true class of each sample, `[samples]`
  */
 export function evaluateLogits(logits: Float32Array, labels: Uint16Array, classes: number): Evaluation {
-  checkRows('logits', logits.length, labels, classes);
-  return evaluate(labels, (sample, label) => {
+  checkRows(logits.length, labels, classes);
+  let correct = 0;
+  let nll = 0;
+  // Per bin: the sum of (correct - confidence). |sum| / samples is the bin's share times its gap.
+  const gaps = new Float64Array(CALIBRATION_BINS);
+  for (const [sample, label] of labels.entries()) {
     const start = sample * classes;
     const predicted = argmaxAt(logits, start, classes);
     const max = logits[start + predicted]!;
     const sum = sumExp(logits, start, classes, max);
-    return { predicted, confidence: 1 / sum, nll: Math.log(sum) + max - logits[start + label]! };
-  });
-}
-
-/**
- * Quality of probabilities, such as those of an ensemble. A probability of 0 for the true class counts as the smallest
- * positive double, 744 nats, so that one sample cannot make the mean infinite.
- *
- * @param probabilities `[samples, classes]`, row-major, each row summing to 1
- * @param labels true class of each sample, `[samples]`
- */
-export function evaluateProbabilities(
-  probabilities: Float32Array | Float64Array,
-  labels: Uint16Array,
-  classes: number,
-): Evaluation {
-  checkRows('probabilities', probabilities.length, labels, classes);
-  return evaluate(labels, (sample, label) => {
-    const start = sample * classes;
-    const predicted = argmaxAt(probabilities, start, classes);
-    return {
-      predicted,
-      confidence: probabilities[start + predicted]!,
-      nll: -Math.log(Math.max(Number.MIN_VALUE, probabilities[start + label]!)),
-    };
-  });
+    const confidence = 1 / sum;
+    const hit = predicted === label ? 1 : 0;
+    correct += hit;
+    nll += Math.log(sum) + max - logits[start + label]!;
+    gaps[binOf(confidence)]! += hit - confidence;
+  }
+  const ece = gaps.reduce((sum, gap) => sum + Math.abs(gap), 0);
+  return { accuracy: correct / labels.length, nll: nll / labels.length, ece: ece / labels.length };
 }
 
 /** Samples in each peer's `[samples, classes]` logits; all peers must have the same. */
@@ -119,25 +79,6 @@ function countSamples(logitsOfPeers: readonly Float32Array[], classes: number): 
     }
   }
   return length / classes;
-}
-
-/**
- * The ensemble's prediction: the mean of the peers' softmax probabilities.
- *
- * @param logitsOfPeers one `[samples, classes]` array a peer
- * @returns `[samples, classes]`
- */
-export function meanProbabilities(logitsOfPeers: readonly Float32Array[], classes: number): Float64Array {
-  const samples = countSamples(logitsOfPeers, classes);
-  const mean = new Float64Array(samples * classes);
-  for (const logits of logitsOfPeers) {
-    for (let start = 0; start < mean.length; start += classes) {
-      const max = logits[start + argmaxAt(logits, start, classes)]!;
-      const scale = 1 / (sumExp(logits, start, classes, max) * logitsOfPeers.length);
-      for (let k = 0; k < classes; k++) mean[start + k]! += Math.exp(logits[start + k]! - max) * scale;
-    }
-  }
-  return mean;
 }
 
 /**

@@ -34,7 +34,8 @@ export function createSgd(parameters: ReadonlyMap<string, tf.Variable>, options:
   const slots = new Map<string, tf.Variable>();
   if (momentum > 0) {
     for (const [name, parameter] of parameters) {
-      slots.set(`${name}.velocity`, tf.variable(tf.zerosLike(parameter)));
+      const velocity = tf.tidy(() => tf.variable(tf.zerosLike(parameter)));
+      slots.set(`${name}.velocity`, velocity);
     }
   }
   return {

@@ -143,7 +143,7 @@ describe('a wrong experiment', () => {
     ['peers: cnn-s', 'peers: expected a list of at least one peer, each with its model, got "cnn-s"'],
     [
       'peers: [{count: 2}]',
-      'peers[0].model: expected the name of a model, or the path of a module that exports one, got nothing',
+      'peers[0].model: expected the name of a model, or the path of a module that exports one, at most 128 characters, got nothing',
     ],
     ['peers: [{model: cnn-s, count: 0}]', 'peers[0].count: expected a whole number from 1 to 1024, got 0'],
     [
@@ -169,11 +169,11 @@ describe('a wrong experiment', () => {
     ['compare: [dml]', 'compare[0]: "dml" is distill.method already'],
     ['compare: [independent, independent]', 'compare: "independent" is there twice'],
     [
-      '{peers: [{model: a}], distill: {method: self-ema}, compare: [dml]}',
+      '{peers: [{model: mlp}], distill: {method: self-ema}, compare: [dml]}',
       'compare[0]: "dml" learns from other peers, and there is only one; use "self-ema", or add a peer',
     ],
     [
-      'peers: [{model: a, name: cnn-s-2}, {model: cnn-s, count: 2}]',
+      'peers: [{model: mlp, name: cnn-s-2}, {model: cnn-s, count: 2}]',
       'peers: two peers have the name "cnn-s-2"',
     ],
   ])('is refused when its values do not go together: "%s"', async (text, message) => {
@@ -184,7 +184,7 @@ describe('a wrong experiment', () => {
     const text = 'peers:\n  - model: cnn-s\n  - model: lenet5\n    count: none\n  - modle: x\n';
     expect(await problemsOf(text)).toEqual([
       'my.yaml:4: peers[1].count: expected a whole number from 1 to 1024, got "none"',
-      'my.yaml:5: peers[2].model: expected the name of a model, or the path of a module that exports one, got nothing',
+      'my.yaml:5: peers[2].model: expected the name of a model, or the path of a module that exports one, at most 128 characters, got nothing',
       'my.yaml:5: unknown key "peers[2].modle"; did you mean "model"? Known: model, count, name, backend.',
     ]);
   });

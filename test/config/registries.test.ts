@@ -1,12 +1,14 @@
 import { describe, expect, it } from 'vitest';
-import { DATASETS, experimentSchema, METHODS } from '../../src/config/schema.ts';
+import { backends } from '../../src/backend/registry.ts';
+import { BACKENDS, DATASETS, experimentSchema, METHODS } from '../../src/config/schema.ts';
 import { datasets } from '../../src/datasets/registry.ts';
 import { methods } from '../../src/distill/index.ts';
 
 describe('the names that an experiment accepts', () => {
-  it('are those of the datasets and methods that there are', () => {
+  it('are those of the datasets, methods and backends that there are', () => {
     expect([...DATASETS].toSorted()).toEqual(Object.keys(datasets).toSorted());
     expect([...METHODS].toSorted()).toEqual(Object.keys(methods).toSorted());
+    expect(BACKENDS).toEqual(['auto', ...Object.keys(backends)]);
   });
 
   it.each(METHODS)('allow %s with one peer just when its teachers are not other peers', (method) => {

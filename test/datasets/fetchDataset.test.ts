@@ -7,7 +7,8 @@ import { cifar100 } from '../../src/datasets/cifar100.ts';
 import type { DatasetDefinition } from '../../src/datasets/definition.ts';
 import { fetchDataset } from '../../src/datasets/fetchDataset.ts';
 import { DataError } from '../../src/errors.ts';
-import { serveFiles, tarArchive, temporaryFolder } from './support.ts';
+import { temporaryFolder } from '../support/temporaryFolder.ts';
+import { serveFiles, tarArchive } from './support.ts';
 
 const train = Uint8Array.of(1, 2, 3);
 const test = Uint8Array.of(4, 5);

@@ -6,7 +6,8 @@ import { loadDataset } from '../../src/datasets/load.ts';
 import { cacheFolder } from '../../src/datasets/locate.ts';
 import { DataError, UsageError } from '../../src/errors.ts';
 import { projectRoot } from '../../src/paths.ts';
-import { cifarFile, serveFiles, temporaryFolder } from './support.ts';
+import { temporaryFolder } from '../support/temporaryFolder.ts';
+import { cifarFile, serveFiles } from './support.ts';
 
 /** A dataset of CIFAR-100's format that is small enough to be downloaded in a test. */
 const mini = vi.hoisted(() => ({ archive: new Uint8Array() }));

@@ -6,7 +6,7 @@ import { cifar100 } from '../../src/datasets/cifar100.ts';
 import { fashionMnist } from '../../src/datasets/fashionMnist.ts';
 import { cacheFolder, locate, locateEmbedded } from '../../src/datasets/locate.ts';
 import { DataError } from '../../src/errors.ts';
-import { temporaryFolder } from './support.ts';
+import { temporaryFolder } from '../support/temporaryFolder.ts';
 
 let root: string;
 

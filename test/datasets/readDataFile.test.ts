@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { readDataFile } from '../../src/datasets/readDataFile.ts';
 import { DataError } from '../../src/errors.ts';
 import { createRandom } from '../../src/random.ts';
-import { temporaryFolder } from './support.ts';
+import { temporaryFolder } from '../support/temporaryFolder.ts';
 
 const random = createRandom(1, 'incompressible');
 const content = Uint8Array.from({ length: 5000 }, () => random.below(256));

@@ -1,18 +1,8 @@
-import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import type { DataFile } from '../../src/datasets/dataFile.ts';
 import type { ImageSet } from '../../src/datasets/types.ts';
-
-/** An empty folder that is gone after the test. */
-export async function temporaryFolder(): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'codistill-datasets-'));
-  onTestFinished(() => rm(folder, { recursive: true, force: true }));
-  return folder;
-}
 
 /** Serves HTTP on the loopback interface until the test ends; returns its URL, with a slash at the end. */
 export async function serve(listener: RequestListener): Promise<string> {

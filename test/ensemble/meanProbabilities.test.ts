@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { leaveOneOut, meanOfAll } from '../../src/ensemble/meanProbabilities.ts';
 import { ShapeError } from '../../src/errors.ts';
 import { createRandom } from '../../src/random.ts';
+import { meanOfLists, softmax as softmaxOf } from '../support/numeric.ts';
 import { expectClose } from '../support/tensors.ts';
 
 const ROWS = 5;
@@ -14,22 +15,9 @@ function randomLogits(students: number, scale = 4, rows = ROWS, classes = CLASSE
   );
 }
 
-/** `softmax(z / temperature)` of every row, straight from the definition. */
-function softmax(z: ArrayLike<number>, temperature: number, classes = CLASSES): number[] {
-  const out: number[] = [];
-  for (let start = 0; start < z.length; start += classes) {
-    const row = Array.from({ length: classes }, (_, c) => z[start + c]! / temperature);
-    const largest = Math.max(...row);
-    const e = row.map((x) => Math.exp(x - largest));
-    const sum = e.reduce((a, b) => a + b);
-    out.push(...e.map((x) => x / sum));
-  }
-  return out;
-}
-
-function mean(rows: readonly number[][]): number[] {
-  return rows[0]!.map((_, i) => rows.reduce((sum, row) => sum + row[i]!, 0) / rows.length);
-}
+/** `softmax(z / temperature)` of every row. */
+const softmax = (z: ArrayLike<number>, temperature: number, classes = CLASSES): number[] =>
+  softmaxOf(z, classes, temperature);
 
 const without = <T>(items: readonly T[], i: number) => items.filter((_, j) => j !== i);
 
@@ -40,7 +28,7 @@ describe('leaveOneOut', () => {
     const targets = leaveOneOut(logits, ROWS, CLASSES, temperature);
     expect(targets).toHaveLength(students);
     for (let i = 0; i < students; i++) {
-      const naive = mean(without(logits, i).map((z) => softmax(z, temperature)));
+      const naive = meanOfLists(without(logits, i).map((z) => softmax(z, temperature)));
       const actual = softmax(targets[i]!, temperature);
       expectClose(actual, naive, 1e-7);
       for (const [k, p] of actual.entries()) expect(p / naive[k]!).toBeCloseTo(1, 5);
@@ -78,7 +66,7 @@ describe('leaveOneOut', () => {
     const q = softmax(logits[0]!, temperature);
     // d KL(p || q) / dz = (q - p) / T
     const gradient = (p: number[]) => q.map((value, k) => (value - p[k]!) / temperature);
-    const pairwise = mean(without(logits, 0).map((z) => gradient(softmax(z, temperature))));
+    const pairwise = meanOfLists(without(logits, 0).map((z) => gradient(softmax(z, temperature))));
     expectClose(gradient(softmax(target, temperature)), pairwise, 1e-7);
   });
 
@@ -106,7 +94,7 @@ describe('leaveOneOut', () => {
     logits[1] = logits[1]!.map((z) => z * 1e7);
     const targets = leaveOneOut(logits, ROWS, CLASSES, 2);
     for (const [i, target] of targets.entries()) {
-      const naive = mean(without(logits, i).map((z) => softmax(z, 2)));
+      const naive = meanOfLists(without(logits, i).map((z) => softmax(z, 2)));
       expectClose(softmax(target, 2), naive, 1e-7);
       expect(target.every(Number.isFinite)).toBe(true);
     }
@@ -129,7 +117,7 @@ describe('leaveOneOut', () => {
   it('takes as many students as a run may have', () => {
     const logits = randomLogits(1024, 2, 1, 3);
     const targets = leaveOneOut(logits, 1, 3, 1);
-    const naive = mean(without(logits, 511).map((z) => softmax(z, 1, 3)));
+    const naive = meanOfLists(without(logits, 511).map((z) => softmax(z, 1, 3)));
     expectClose(softmax(targets[511]!, 1, 3), naive, 1e-7);
   });
 
@@ -145,7 +133,7 @@ describe('leaveOneOut', () => {
 describe('meanOfAll', () => {
   it('is the logarithm of the mean of the probabilities', () => {
     const logits = randomLogits(3);
-    const naive = mean(logits.map((z) => softmax(z, 1)));
+    const naive = meanOfLists(logits.map((z) => softmax(z, 1)));
     const result = meanOfAll(logits, ROWS, CLASSES);
     expectClose(result, naive.map(Math.log), 1e-6);
     expectClose(softmax(result, 1), naive, 1e-6);

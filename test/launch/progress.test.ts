@@ -2,40 +2,7 @@ import { Writable } from 'node:stream';
 import { describe, expect, test } from 'vitest';
 import { createProgress } from '../../src/launch/progress.ts';
 import { formatBar, formatHeading, formatLine } from '../../src/launch/progressText.ts';
-import type { PeerStatus, RunStatus } from '../../src/results/types.ts';
-
-function peerAt(step: number, changes: Partial<PeerStatus> = {}): PeerStatus {
-  return {
-    name: 'peer-1',
-    model: 'cnn-s',
-    backend: 'wasm',
-    connected: true,
-    state: 'training',
-    step,
-    steps: 775,
-    loss: 1.2345,
-    accuracy: 0.6,
-    testAccuracy: null,
-    imagesPerSecond: 812.4,
-    waitFraction: 0.031,
-    collapsed: null,
-    ...changes,
-  };
-}
-
-function statusOf(peers: readonly PeerStatus[], changes: Partial<RunStatus> = {}): RunStatus {
-  const rounds = { committed: 0, missed: 0 };
-  return {
-    run: 'r1',
-    method: 'dml',
-    phase: 'training',
-    waitingFor: null,
-    peers,
-    rounds,
-    seconds: 1,
-    ...changes,
-  };
-}
+import { peerAt, statusOf } from './status.ts';
 
 /** A stream that keeps what was written, and a clock that is moved by hand, in seconds. */
 function recorder(isTTY: boolean) {

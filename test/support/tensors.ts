@@ -27,3 +27,26 @@ export async function expectNoLeak(work: () => void | Promise<void>): Promise<vo
   await work();
   expect(tf.memory().numTensors - before, 'tensors left behind').toBe(0);
 }
+
+/** A tensor `[rows, classes]` of these values. */
+export function rowsOf(values: readonly number[], classes: number): tf.Tensor2D {
+  return tf.tensor2d([...values], [values.length / classes, classes]);
+}
+
+/** The values of `f` at the rows of `x`. */
+export function valuesOf(f: (x: tf.Tensor2D) => tf.Tensor, x: readonly number[], classes: number): number[] {
+  return tf.tidy(() => [...f(rowsOf(x, classes)).dataSync()]);
+}
+
+/** The gradient, with respect to `x`, of the sum of the values of `f`, as TensorFlow.js derives it. */
+export function gradientOf(
+  f: (x: tf.Tensor2D) => tf.Tensor,
+  x: readonly number[],
+  classes: number,
+): number[] {
+  return tf.tidy(() => [
+    ...tf
+      .grad((z) => tf.sum(f(z as tf.Tensor2D)))(rowsOf(x, classes))
+      .dataSync(),
+  ]);
+}

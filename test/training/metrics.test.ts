@@ -1,18 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import { createRandom } from '../../src/random.ts';
-import {
-  agreement,
-  evaluateLogits,
-  evaluateProbabilities,
-  meanProbabilities,
-} from '../../src/training/metrics.ts';
+import { agreement, evaluateLogits } from '../../src/training/metrics.ts';
+import { crossEntropies, normals, sumOf } from '../support/numeric.ts';
 
 const log = (...probabilities: number[]): Float32Array => Float32Array.from(probabilities, Math.log);
-
-function randomLogits(samples: number, classes: number, key: string): Float32Array {
-  const random = createRandom(0, key);
-  return Float32Array.from({ length: samples * classes }, () => 3 * random.normal());
-}
 
 describe('evaluateLogits', () => {
   test('computes accuracy, NLL and ECE as by hand', () => {
@@ -31,8 +21,54 @@ describe('evaluateLogits', () => {
     expect(evaluateLogits(logits, Uint16Array.of(0, 1), 2).ece).toBeCloseTo(0.13, 6);
   });
 
+  test('finds no calibration error when confidence is the share of hits in every bin', () => {
+    // Ten predictions at 0.8 of which eight hit, ten at 0.6 of which six hit.
+    const confidences = Array.from({ length: 20 }, (_, i) => (i < 10 ? 0.8 : 0.6));
+    const logits = log(...confidences.flatMap((p) => [p, 1 - p]));
+    const labels = Uint16Array.from({ length: 20 }, (_, i) => (i < 8 || (i >= 10 && i < 16) ? 0 : 1));
+    expect(evaluateLogits(logits, labels, 2).ece).toBeCloseTo(0, 6);
+  });
+
+  test('has 15 bins of equal width: samples in the middle of each do not cancel', () => {
+    const classes = 60;
+    // Hits and misses take turns, so that their gaps would cancel if two neighbours shared a bin.
+    const samples = Array.from({ length: 15 }, (_, bin) => ({ confidence: (bin + 0.5) / 15, hit: bin % 2 }));
+    const logits = samples.flatMap(({ confidence }) => [
+      Math.log(confidence),
+      ...new Array(classes - 1).fill(Math.log((1 - confidence) / (classes - 1))),
+    ]);
+    const labels = samples.map(({ hit }) => (hit === 1 ? 0 : 1));
+    const { ece } = evaluateLogits(Float32Array.from(logits), Uint16Array.from(labels), classes);
+    expect(ece).toBeCloseTo(sumOf(samples.map(({ confidence, hit }) => Math.abs(hit - confidence))) / 15, 6);
+  });
+
+  test('puts a confidence on the edge of two bins into the lower one', () => {
+    // Of three equal logits, each has exactly 1/3 = 5/15; the fourth class does not count.
+    const edge = [0, 0, 0, -1e4];
+    const eceBeside = (...neighbour: number[]) =>
+      evaluateLogits(Float32Array.of(...edge, ...log(...neighbour)), Uint16Array.of(0, 1), 4).ece;
+    // A hit at 1/3 and a miss at 0.3, which share the bin (4/15, 5/15], cancel in part.
+    expect(eceBeside(0.3, 0.25, 0.25, 0.2)).toBeCloseTo((2 / 3 - 0.3) / 2, 6);
+    // A miss at 0.36 is in the next bin.
+    expect(eceBeside(0.36, 0.24, 0.2, 0.2)).toBeCloseTo((2 / 3 + 0.36) / 2, 6);
+  });
+
+  test('counts certainty in the last bin', () => {
+    // Confidence 1 in float64, a hit and a miss, beside a hit at 0.95.
+    const logits = Float32Array.of(100, 0, 100, 0, ...log(0.95, 0.05));
+    expect(evaluateLogits(logits, Uint16Array.of(0, 1, 0), 2).ece).toBeCloseTo((1 - 0.05) / 3, 6);
+  });
+
+  test('has the mean cross-entropy of a definition in float64 as NLL', () => {
+    const [samples, classes] = [100, 10];
+    const logits = normals(samples * classes, 3, 'nll');
+    const labels = Array.from({ length: samples }, (_, i) => (i * 7) % classes);
+    const { nll } = evaluateLogits(Float32Array.from(logits), Uint16Array.from(labels), classes);
+    expect(nll).toBeCloseTo(sumOf(crossEntropies(logits, classes, labels)) / samples, 10);
+  });
+
   test('does not change when a constant is added to a row', () => {
-    const logits = randomLogits(200, 7, 'shift');
+    const logits = Float32Array.from(normals(200 * 7, 3, 'shift'));
     const labels = Uint16Array.from({ length: 200 }, (_, i) => i % 7);
     // Multiples of 1/8 are added without rounding, so that equality is exact up to float64.
     const rounded = logits.map((value) => Math.round(value * 8) / 8);
@@ -47,6 +83,17 @@ describe('evaluateLogits', () => {
   test('stays finite where softmax in float32 overflows or underflows', () => {
     const { nll } = evaluateLogits(Float32Array.of(1e4, -1e4), Uint16Array.of(1), 2);
     expect(nll).toBe(2e4);
+  });
+
+  test('gives an NLL and an ECE of NaN for logits of NaN, so that nobody takes them for good', () => {
+    for (const logits of [
+      [NaN, 0, 0, 3],
+      [0, 3, 0, NaN],
+      [0, 3, NaN, NaN],
+    ]) {
+      const { nll, ece } = evaluateLogits(Float32Array.from(logits), Uint16Array.of(1, 1), 2);
+      expect([nll, ece]).toEqual([NaN, NaN]);
+    }
   });
 
   test('takes the first of equal maxima', () => {
@@ -72,60 +119,6 @@ describe('evaluateLogits', () => {
   });
 });
 
-describe('evaluateProbabilities', () => {
-  test('agrees with evaluateLogits on the softmax of the same logits', () => {
-    const logits = randomLogits(300, 10, 'softmax');
-    const labels = Uint16Array.from({ length: 300 }, (_, i) => (i * 7) % 10);
-    const fromLogits = evaluateLogits(logits, labels, 10);
-    const fromProbabilities = evaluateProbabilities(meanProbabilities([logits], 10), labels, 10);
-    expect(fromProbabilities.accuracy).toBe(fromLogits.accuracy);
-    expect(fromProbabilities.nll).toBeCloseTo(fromLogits.nll, 10);
-    expect(fromProbabilities.ece).toBeCloseTo(fromLogits.ece, 10);
-  });
-
-  test('finds no calibration error when confidence is the share of hits in every bin', () => {
-    // Ten predictions at 0.8 of which eight hit, ten at 0.6 of which six hit.
-    const confidences = Array.from({ length: 20 }, (_, i) => (i < 10 ? 0.8 : 0.6));
-    const probabilities = Float64Array.from(confidences.flatMap((p) => [p, 1 - p]));
-    const labels = Uint16Array.from({ length: 20 }, (_, i) => (i < 8 || (i >= 10 && i < 16) ? 0 : 1));
-    expect(evaluateProbabilities(probabilities, labels, 2).ece).toBeCloseTo(0, 12);
-  });
-
-  test('puts a confidence on a bin edge into the bin below it', () => {
-    // (9/15, 10/15] and (10/15, 11/15]: were 10/15 counted above, the gaps would cancel.
-    const edge = 10 / 15;
-    const above = 10.5 / 15;
-    const probabilities = Float64Array.of(edge, 1 - edge, above, 1 - above);
-    const { ece } = evaluateProbabilities(probabilities, Uint16Array.of(0, 1), 2);
-    expect(ece).toBeCloseTo((1 - edge + above) / 2, 12);
-  });
-
-  test('counts an impossible event as 744 nats, not as infinity', () => {
-    expect(evaluateProbabilities(Float64Array.of(1, 0), Uint16Array.of(1), 2).nll).toBeCloseTo(744.44, 2);
-  });
-});
-
-describe('meanProbabilities', () => {
-  test('averages probabilities, not logits', () => {
-    const mean = meanProbabilities([log(0.9, 0.1), log(0.2, 0.8)], 2);
-    expect(mean[0]).toBeCloseTo(0.55, 6);
-    expect(mean[1]).toBeCloseTo(0.45, 6);
-  });
-
-  test('gives rows that sum to 1', () => {
-    const mean = meanProbabilities([randomLogits(50, 9, 'a'), randomLogits(50, 9, 'b')], 9);
-    for (let row = 0; row < 50; row++) {
-      expect(mean.subarray(row * 9, row * 9 + 9).reduce((sum, p) => sum + p)).toBeCloseTo(1, 12);
-    }
-  });
-
-  test('refuses peers with different numbers of samples', () => {
-    expect(() => meanProbabilities([new Float32Array(4), new Float32Array(6)], 2)).toThrow(
-      'the first has 4, number 2 has 6',
-    );
-  });
-});
-
 describe('agreement', () => {
   const predicting = (...classes: number[]): Float32Array =>
     Float32Array.from(classes.flatMap((k) => [0, 1, 2].map((j) => (j === k ? 1 : 0))));
@@ -139,5 +132,10 @@ describe('agreement', () => {
   test('is 1 for equal peers and null for one', () => {
     expect(agreement([predicting(0, 1), predicting(0, 1)], 3)).toBe(1);
     expect(agreement([predicting(0, 1)], 3)).toBeNull();
+  });
+
+  test('refuses peers with different numbers of samples, and none at all', () => {
+    expect(() => agreement([predicting(0, 1), predicting(0)], 3)).toThrow('the first has 6, number 2 has 3');
+    expect(() => agreement([predicting(), predicting()], 3)).toThrow('at least one row of 3 logits');
   });
 });

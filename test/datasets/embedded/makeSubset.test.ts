@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { makeSubset } from '../../../src/datasets/embedded/makeSubset.ts';
 import { fashionMnist } from '../../../src/datasets/fashionMnist.ts';
 import { projectRoot } from '../../../src/paths.ts';
-import { temporaryFolder } from '../support.ts';
+import { temporaryFolder } from '../../support/temporaryFolder.ts';
 
 const embedded = join(projectRoot, fashionMnist.embeddedFolder!);
 const readAll = (folder: string) =>

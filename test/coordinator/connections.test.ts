@@ -1,0 +1,132 @@
+import { EventEmitter } from 'node:events';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import type { WebSocket } from 'ws';
+import { adoptConnection } from '../../coordinator/connections.ts';
+import { connect, emptyRun, endAll, helloOf, join, progressAt, readyWith, serve } from './support.ts';
+
+afterEach(async () => {
+  vi.useRealTimers();
+  await endAll();
+});
+
+describe('before hello', () => {
+  it('a frame of text ends the connection with 1003', async () => {
+    const { server } = await serve(emptyRun(['a']));
+    const client = await connect(server);
+    client.send('{"type":"hello"}');
+    expect(await client.closed).toEqual([1003, 'expected a binary frame, got text']);
+  });
+
+  it('a frame above 4 KiB ends the connection with 1009', async () => {
+    const { server, events } = await serve(emptyRun(['a']));
+    const client = await connect(server);
+    client.send(new Uint8Array(4097));
+    expect(await client.closed).toEqual([1009, 'frame: expected at most 4096 bytes, got 4097']);
+    expect(events).toEqual(['malformed']);
+  });
+
+  it('another message ends the connection with 4007', async () => {
+    const { server } = await serve(emptyRun(['a']));
+    const client = await connect(server);
+    client.send(readyWith());
+    expect(await client.closed).toEqual([4007, 'expected hello as the first message']);
+  });
+
+  it('silence of two seconds ends the connection with 4007', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+    const { server } = await serve(emptyRun(['a']));
+    const client = await connect(server);
+    vi.advanceTimersByTime(1999);
+    await client.settled();
+    expect(client.socket.readyState).toBe(client.socket.OPEN);
+    vi.advanceTimersByTime(1);
+    expect(await client.closed).toEqual([4007, 'expected hello within 2000 ms']);
+  });
+});
+
+describe('a hello', () => {
+  it('without the token of the run is refused with 4001, however fast it comes', async () => {
+    const { server, run, events } = await serve(emptyRun(['a']), { token: 'secret' });
+    for (const headers of [{}, { authorization: 'Bearer guess' }, { authorization: 'secret' }]) {
+      const client = await connect(server, { headers }, helloOf('a'));
+      expect(await client.closed).toEqual([4001, 'expected the token of this run']);
+    }
+    expect(events).toEqual([]);
+    await join(server, 'a', { headers: { authorization: 'Bearer secret' } });
+    expect(run.members.size).toBe(1);
+  });
+
+  it('without the subprotocol is refused with 4002', async () => {
+    const { server, events } = await serve(emptyRun(['a']));
+    const client = await connect(server, {}, helloOf('a'), []);
+    expect(await client.closed).toEqual([4002, 'expected the subprotocol codistill.v1']);
+    expect(events).toEqual([]);
+  });
+
+  it('of another version is refused with 4002, and both versions', async () => {
+    const { server } = await serve(emptyRun(['a']));
+    const client = await connect(server, {}, helloOf('a', { protocol: 2 as 1 }));
+    expect(await client.closed).toEqual([4002, 'hello.protocol: expected version 1, got 2']);
+  });
+
+  it('with the name of another connection ends that one with 4004', async () => {
+    const { server, run } = await serve(emptyRun(['a']));
+    const older = await join(server, 'a');
+    const newer = await join(server, 'a');
+    expect(await older.closed).toEqual([4004, 'a newer connection took the name "a"']);
+    await newer.settled();
+    expect(newer.socket.readyState).toBe(newer.socket.OPEN);
+    expect(run.members.get('a')!.connected).toBe(true);
+  });
+});
+
+describe('after hello', () => {
+  it('a frame that is no message ends the connection with 4007 and the field', async () => {
+    const { server, events } = await serve(emptyRun(['a']));
+    const client = await join(server, 'a');
+    client.send(readyWith({ classes: 0 }));
+    expect(await client.closed).toEqual([4007, 'ready.classes: expected an integer from 1 to 65536, got 0']);
+    await vi.waitUntil(() => events.length === 3);
+    expect(events).toEqual(['joined a', 'malformed a', 'left a']);
+  });
+
+  it('a ready with other data ends the connection with 4003, whatever comes after it', async () => {
+    const { server, run } = await serve(emptyRun(['a', 'b']));
+    const first = await join(server, 'a');
+    first.send(readyWith());
+    await first.settled();
+    const second = await join(server, 'b');
+    second.send(readyWith({ dataset: 'cd'.repeat(32) }));
+    second.send(progressAt(1));
+    const reason = 'dataset: expected abababababab (as a has), got cdcdcdcdcdcd';
+    expect(await second.closed).toEqual([4003, reason]);
+    expect([...run.members.keys()]).toEqual(['a']);
+    await first.settled();
+  });
+
+  it('a frame larger than the tensors of the run ends the connection with 1009', async () => {
+    const { server } = await serve(emptyRun(['a', 'b']));
+    const client = await join(server, 'a');
+    client.send(readyWith());
+    client.send(new Uint8Array(2048 + 2 ** 20 + 1));
+    expect(await client.closed).toEqual([1009, 'frame: expected at most 1050624 bytes, got 1050625']);
+  });
+});
+
+describe('a connection', () => {
+  it('is cut when its peer does not read', () => {
+    const socket = Object.assign(new EventEmitter(), {
+      ...{ bufferedAmount: 2 ** 26 - 10, send: vi.fn(), close: vi.fn(), terminate: vi.fn() },
+    });
+    const closed = vi.fn();
+    const connection = adoptConnection(1, socket as unknown as WebSocket, () => 0, {
+      ...{ frameLimit: () => 0, message: vi.fn(), invalid: vi.fn(), closed },
+    });
+    expect(connection.send({ type: 'finished' })).toBe(0);
+    expect(socket.send).not.toHaveBeenCalled();
+    expect(socket.close).toHaveBeenCalledWith(4006, 'more than 67108864 bytes wait to be read');
+    expect(socket.terminate).toHaveBeenCalledOnce();
+    socket.emit('close', 1006, '');
+    expect(closed).toHaveBeenCalledWith(connection, 'more than 67108864 bytes wait to be read');
+  });
+});

@@ -1,0 +1,144 @@
+import { describe, expect, it } from 'vitest';
+import { admit, byName, type Members, mismatch, type Place, takePlace } from '../../coordinator/members.ts';
+import { helloOf, readyWith } from './support.ts';
+
+const places: readonly Place[] = [
+  { name: 'cnn-s-1', model: 'cnn-s' },
+  { name: 'resnet8-1', model: 'resnet8' },
+];
+
+const { name: _, model: __, ...anonymous } = helloOf('somebody');
+
+/** A run's members after these have come, one after the other; each is named, or asks for a model, or for nothing. */
+function membersAfter(...hellos: readonly { name?: string; model?: string }[]): Members {
+  const members: Members = new Map();
+  for (const each of hellos) {
+    const hello = { ...anonymous, ...each };
+    const place = takePlace(members, places, hello);
+    if ('refused' in place) throw new Error(place.refused);
+    admit(members, place.name, place.model, hello, 0);
+  }
+  return members;
+}
+
+function modelsOf(members: Members): string[] {
+  return [...members.values()].map(({ name, model }) => `${name}: ${model}`);
+}
+
+describe('takePlace', () => {
+  it('gives the places in the order of the experiment to peers that ask for nothing', () => {
+    expect(modelsOf(membersAfter({}, {}))).toEqual(['cnn-s-1: cnn-s', 'resnet8-1: resnet8']);
+  });
+
+  it('gives a peer with a model the first free place with that model', () => {
+    expect(modelsOf(membersAfter({ model: 'resnet8' }, {}))).toEqual([
+      'resnet8-1: resnet8',
+      'cnn-s-1: cnn-s',
+    ]);
+  });
+
+  it('lets a peer bring a model that no place has', () => {
+    expect(modelsOf(membersAfter({ model: './net.js' }, {}))).toEqual([
+      'cnn-s-1: ./net.js',
+      'resnet8-1: resnet8',
+    ]);
+  });
+
+  it('gives a named peer the model of its place', () => {
+    expect(modelsOf(membersAfter({ name: 'resnet8-1' }))).toEqual(['resnet8-1: resnet8']);
+  });
+
+  it('lets a peer bring a name of its own, with a place that is then taken', () => {
+    expect(modelsOf(membersAfter({ name: 'alice' }, { name: 'bob' }))).toEqual([
+      'alice: cnn-s',
+      'bob: resnet8',
+    ]);
+    expect(modelsOf(membersAfter({ name: 'alice', model: 'resnet8' }, {}))).toEqual([
+      'alice: resnet8',
+      'cnn-s-1: cnn-s',
+    ]);
+    expect(modelsOf(membersAfter({}, { name: 'alice' }))).toEqual(['cnn-s-1: cnn-s', 'alice: resnet8']);
+  });
+
+  it('lets a peer that is in come back with its name, and with the model it had', () => {
+    const members = membersAfter({ name: 'alice', model: 'mlp' }, {});
+    expect(takePlace(members, places, { ...anonymous, name: 'alice' })).toEqual({
+      name: 'alice',
+      model: 'mlp',
+    });
+  });
+
+  it.each([[[{}, {}]], [[{ name: 'alice' }, { name: 'bob' }]], [[{ name: 'alice' }, {}]]])(
+    'refuses one more than there are places, after %j',
+    (hellos) => {
+      const members = membersAfter(...hellos);
+      const refused = `the run has its 2 peers already: ${[...members.keys()].join(', ')}`;
+      for (const hello of [anonymous, { ...anonymous, name: 'carol' }]) {
+        expect(takePlace(members, places, hello)).toEqual({ refused });
+      }
+    },
+  );
+
+  it('never gives two peers one name, whatever the order', () => {
+    const members = membersAfter({ name: 'alice' }, { name: 'cnn-s-1' });
+    // Its place is free again, but the name belongs to one who sits elsewhere.
+    members.delete('alice');
+    expect(takePlace(members, places, anonymous)).toMatchObject({ name: 'resnet8-1' });
+  });
+});
+
+describe('admit', () => {
+  it('renews a peer that is back, and keeps what it is known for', () => {
+    const members = membersAfter({ name: 'alice' });
+    const alice = members.get('alice')!;
+    Object.assign(alice, { state: 'lost', connected: false, bytesUp: 7, ready: readyWith() });
+    const again = helloOf('alice', { backend: 'cpu', incarnation: 'second-life' });
+    expect(admit(members, 'alice', 'cnn-s', again, 50)).toBe(alice);
+    expect(alice).toMatchObject({
+      state: 'joining',
+      connected: true,
+      sinceMs: 50,
+      bytesUp: 7,
+      backend: 'cpu',
+    });
+    expect(alice.incarnation).toBe('second-life');
+    expect(members.size).toBe(1);
+  });
+
+  it('leaves done what is done', () => {
+    const members = membersAfter({ name: 'alice' });
+    members.get('alice')!.state = 'done';
+    expect(admit(members, 'alice', 'cnn-s', helloOf('alice'), 0).state).toBe('done');
+  });
+});
+
+describe('mismatch', () => {
+  const alice = membersAfter({ name: 'alice' }).get('alice')!;
+  alice.ready = readyWith();
+
+  it('is null for what may differ', () => {
+    expect(mismatch(readyWith({ parameters: 5 }), alice)).toBeNull();
+  });
+
+  it.each([
+    [{ classes: 3 }, 'classes: expected 2 (as alice has), got 3'],
+    [
+      { inputShape: [32, 32, 3] as [number, number, number] },
+      'input shape: expected 28x28x1 (as alice has), got 32x32x3',
+    ],
+    [{ trainSize: 9 }, 'training samples: expected 8 (as alice has), got 9'],
+    [{ testSize: 5 }, 'test samples: expected 4 (as alice has), got 5'],
+    [{ dataset: 'cd'.repeat(32) }, 'dataset: expected abababababab (as alice has), got cdcdcdcdcdcd'],
+  ])('names both values of %j', (changes, reason) => {
+    expect(mismatch(readyWith(changes), alice)).toBe(reason);
+  });
+});
+
+describe('byName', () => {
+  it('sorts by code units, as every machine does', () => {
+    const members = new Map(membersAfter({ name: 'b' }, { name: 'a' }));
+    expect(byName(members).map(({ name }) => name)).toEqual(['a', 'b']);
+    const upper = membersAfter({ name: 'a' }, { name: 'B' });
+    expect(byName(upper).map(({ name }) => name)).toEqual(['B', 'a']);
+  });
+});

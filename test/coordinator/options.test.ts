@@ -1,0 +1,104 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { parseCoordinatorOptions } from '../../coordinator/options.ts';
+import { ExitCode } from '../../src/errors.ts';
+
+let folder: string;
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'codistill-coordinator-'));
+});
+
+afterEach(async () => {
+  vi.unstubAllEnvs();
+  vi.restoreAllMocks();
+  await rm(folder, { recursive: true });
+});
+
+async function file(name: string, text: string): Promise<string> {
+  const path = join(folder, name);
+  await writeFile(path, text);
+  return path;
+}
+
+describe('parseCoordinatorOptions', () => {
+  it('listens on this machine alone when nothing else is said', async () => {
+    const options = await parseCoordinatorOptions([]);
+    expect(options).toMatchObject({ host: '127.0.0.1', port: 7070, token: null, logLevel: 'info' });
+    expect(options.dir).toBeUndefined();
+    expect(options.experiment.peers).toMatchObject([{ model: 'cnn-s', count: 2 }]);
+  });
+
+  it('takes flags, and the settings of the experiment among them', async () => {
+    const token = await file('token', 'secret\n');
+    const flags = [
+      '--host',
+      '0.0.0.0',
+      '--port',
+      '0',
+      '--token-file',
+      token,
+      '--dir',
+      'd',
+      '--quorum',
+      'all',
+    ];
+    const { experiment, ...options } = await parseCoordinatorOptions(['quickstart', ...flags]);
+    expect(options).toEqual({ host: '0.0.0.0', port: 0, token: 'secret', dir: 'd', logLevel: 'info' });
+    expect(experiment).toMatchObject({ name: 'quickstart', exchange: { quorum: 'all' } });
+  });
+
+  it('takes variables of the environment, and flags before them', async () => {
+    vi.stubEnv('CODISTILL_PORT', '8000');
+    vi.stubEnv('CODISTILL_HOST', '::1');
+    expect(await parseCoordinatorOptions(['--port', '9000'])).toMatchObject({ host: '::1', port: 9000 });
+  });
+
+  it.each(['0.0.0.0', '::', '192.168.0.7', 'example.org'])('refuses %s without a token', async (host) => {
+    await expect(parseCoordinatorOptions(['--host', host])).rejects.toMatchObject({
+      message: `--host ${host}: expected a token to protect an address that others can reach; give --token-file.`,
+      exitCode: ExitCode.usage,
+    });
+  });
+
+  it.each(['127.0.0.1', '::1', 'localhost'])('takes %s without a token', async (host) => {
+    expect(await parseCoordinatorOptions(['--host', host])).toMatchObject({ host, token: null });
+  });
+
+  it('refuses an empty token', async () => {
+    const path = await file('token', '\nsecret\n');
+    await expect(parseCoordinatorOptions(['--token-file', path])).rejects.toThrow(
+      `--token-file: expected a token in the first line of ${path}, got nothing.`,
+    );
+  });
+
+  it.each(['65536', '-1', '7070.5', '1e3', '0x10', 'http', '', ' '])(
+    'refuses "%s" as a port',
+    async (port) => {
+      await expect(parseCoordinatorOptions([`--port=${port}`])).rejects.toMatchObject({
+        message: `--port: expected a whole number from 0 to 65535, got "${port}".`,
+        exitCode: ExitCode.usage,
+      });
+    },
+  );
+
+  it('refuses keys that no experiment has, with the line of the file', async () => {
+    const path = await file('e.yaml', 'data:\n  batchSise: 4\n');
+    await expect(parseCoordinatorOptions([path])).rejects.toMatchObject({
+      message: expect.stringMatching(/e\.yaml:2: .*batchSise/),
+      exitCode: ExitCode.usage,
+    });
+  });
+
+  it('ends the program for a flag that does not exist', async () => {
+    const exit = vi.spyOn(process, 'exit').mockImplementation((code) => {
+      throw new Error(`exit ${code}`);
+    });
+    const said = vi.spyOn(process.stderr, 'write').mockReturnValue(true);
+    await expect(parseCoordinatorOptions(['--prot', '1'])).rejects.toThrow(`exit ${ExitCode.usage}`);
+    expect(exit).toHaveBeenCalledOnce();
+    expect(String(said.mock.calls[0]![0])).toContain("unknown option '--prot'");
+  });
+});

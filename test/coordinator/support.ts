@@ -1,0 +1,242 @@
+import { on, once } from 'node:events';
+import { type ClientOptions, WebSocket } from 'ws';
+import {
+  createRounds,
+  join as joinRounds,
+  type RoundEffect,
+  type Rounds,
+  type RoundsOptions,
+} from '../../coordinator/rounds.ts';
+import { hello, receive } from '../../coordinator/run.ts';
+import { createRun, type Run, type RunEffect } from '../../coordinator/runState.ts';
+import { type Server, startServer } from '../../coordinator/server.ts';
+import { float32 } from '../../src/codec/float32.ts';
+import { experimentSchema, type RunSettings, runSettings } from '../../src/config/schema.ts';
+import { createLogger } from '../../src/logger.ts';
+import type { CoordinatorMessage, MessageOf, PeerMessage } from '../../src/protocol/messages.ts';
+import { SUBPROTOCOL } from '../../src/protocol/messages.ts';
+import { decodeCoordinatorMessage, encodeMessage } from '../../src/protocol/wire.ts';
+
+type Message<T extends PeerMessage['type']> = MessageOf<PeerMessage, T>;
+
+/** Settings of a run of tiny tensors: one sample a batch, exact logits. */
+export function settingsWith(exchange: object = {}): RunSettings {
+  const experiment = {
+    data: { batchSize: 1 },
+    exchange: { codec: 'float32', ...exchange },
+    // So many that any quorum of the tests is allowed.
+    peers: [{ model: 'cnn-s', count: 9 }],
+  };
+  return runSettings(experimentSchema.parse(experiment));
+}
+
+/** A run with a place for each of `names`, where nobody is yet. */
+export function emptyRun(names: readonly string[], settings = settingsWith()): Run {
+  return createRun({ id: 'run', settings, places: names.map((name) => ({ name, model: 'cnn-s' })) });
+}
+
+/** A run that has started at time 0; the peers' connections are 1, 2, … in the order of `names`. */
+export function startedRun(names: readonly string[], settings = settingsWith(), ready = readyWith()): Run {
+  const run = emptyRun(names, settings);
+  for (const [i, name] of names.entries()) hello(run, i + 1, helloOf(name), 0);
+  for (const name of names) receive(run, name, ready, 0);
+  return run;
+}
+
+export function helloOf(name: string, changes: Partial<Message<'hello'>> = {}): Message<'hello'> {
+  return {
+    ...{ type: 'hello', protocol: 1, name, incarnation: `life-of-${name}` },
+    ...{ model: 'cnn-s', backend: 'wasm', device: 'a CPU' },
+    ...changes,
+  };
+}
+
+/** Two classes, four test samples. */
+export function readyWith(changes: Partial<Message<'ready'>> = {}): Message<'ready'> {
+  return {
+    ...{ type: 'ready', dataset: 'ab'.repeat(32), classes: 2, inputShape: [28, 28, 1] },
+    ...{ trainSize: 8, testSize: 4, parameters: 100 },
+    ...changes,
+  };
+}
+
+/** The digest of the batch of a round. */
+export function batchOf(round: number): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(8).fill(round);
+}
+
+export function logitsOf(
+  round: number,
+  values: readonly number[] = [0, 1],
+  changes: Partial<Message<'logits'>> = {},
+): Message<'logits'> {
+  const tensor = { shape: [1, values.length] as [number, number], codec: 'float32' };
+  const data = float32.encode(Float32Array.from(values), 1, values.length);
+  return {
+    type: 'logits',
+    round,
+    batch: batchOf(round),
+    view: 'shared',
+    step: round,
+    ...tensor,
+    data,
+    ...changes,
+  };
+}
+
+export function progressAt(step: number, changes: Partial<Message<'progress'>> = {}): Message<'progress'> {
+  return {
+    ...{ type: 'progress', phase: 'training', step, steps: 10, loss: 3, crossEntropy: 1, distillation: 1 },
+    ...{ accuracy: 0.5, learningRate: 0.1, distillationWeight: 2, imagesPerSecond: 100, waitFraction: 0.25 },
+    ...changes,
+  };
+}
+
+/** Final logits of the test samples from `offset` on, two classes each. */
+export function predictionsOf(
+  values: readonly number[],
+  labels: readonly number[],
+  offset = 0,
+): Message<'predictions'> {
+  return {
+    ...{ type: 'predictions', offset, codec: 'float32', shape: [labels.length, 2] },
+    labels: new Uint8Array(labels.flatMap((label) => [label, 0])),
+    data: float32.encode(Float32Array.from(values), labels.length, 2),
+  };
+}
+
+export function doneAt(step: number, changes: Partial<Message<'done'>> = {}): Message<'done'> {
+  return {
+    ...{ type: 'done', outcome: 'finished', step, imagesPerSecond: 90, waitFraction: 0.125, stepMs: 11 },
+    ...changes,
+  };
+}
+
+/** Rounds of students that joined at time 0. */
+export function roundsOf(students: readonly string[], options: Partial<RoundsOptions> = {}): Rounds {
+  const rounds = createRounds({ quorum: 1, maxWaitMs: 100, ...options });
+  for (const student of students) joinRounds(rounds, student, 0);
+  return rounds;
+}
+
+/** Whom each effect answers, about which round, and with what. */
+export function answersOf(effects: readonly RoundEffect[]): string[] {
+  return effects.flatMap((effect) =>
+    effect.type === 'commit'
+      ? effect.contributions.map(([peer]) => `${peer} ${effect.round} target`)
+      : [`${effect.peer} ${effect.round} ${effect.reason}`],
+  );
+}
+
+/** The messages among `effects`, each with the connection that it goes to. */
+export function sentBy(effects: readonly RunEffect[]): (readonly [connection: number, CoordinatorMessage])[] {
+  return effects.flatMap((e) => (e.type === 'send' ? [[e.connection, e.message] as const] : []));
+}
+
+/** The names of what is recorded, with whom it is about. */
+export function eventsOf(effects: readonly RunEffect[]): string[] {
+  return effects.flatMap((e) =>
+    e.type === 'event' ? [`${e.record.event} ${e.record.peer ?? ''}`.trim()] : [],
+  );
+}
+
+/** The closings among `effects`: connection, code and reason. */
+export function closesOf(effects: readonly RunEffect[]): (readonly [number, number, string])[] {
+  return effects.flatMap((e) => (e.type === 'close' ? [[e.connection, e.code, e.reason] as const] : []));
+}
+
+/** A coordinator on a free port of this machine, and what it has recorded so far. */
+export interface Served {
+  readonly server: Server;
+  readonly run: Run;
+  readonly events: string[];
+}
+
+/** What is open; the tests end it. */
+const open: { readonly servers: Server[]; readonly clients: Client[] } = { servers: [], clients: [] };
+
+export async function serve(
+  run: Run,
+  options: { readonly token?: string; readonly save?: () => Promise<void> } = {},
+): Promise<Served> {
+  const events: string[] = [];
+  const server = await startServer({
+    run,
+    host: '127.0.0.1',
+    port: 0,
+    token: options.token ?? null,
+    recorder: {
+      event: ({ event, peer }) => events.push(`${event} ${peer ?? ''}`.trim()),
+      metrics: () => {},
+      close: options.save ?? (async () => {}),
+    },
+    summaryFile: (summary) => summary,
+    logger: createLogger('test', 'silent'),
+  });
+  open.servers.push(server);
+  return { server, run, events };
+}
+
+/** A peer's end of a connection, which does nothing by itself. */
+export interface Client {
+  readonly socket: WebSocket;
+  /** Bytes of the frames that were sent, and that were read. */
+  readonly bytes: { up: number; down: number };
+  /** Sends a message, or a frame as it is. */
+  send(message: PeerMessage | string | Uint8Array): void;
+  /** The next message of the coordinator. */
+  next(): Promise<CoordinatorMessage>;
+  /** Resolves when the coordinator has seen to everything that was sent. */
+  settled(): Promise<void>;
+  /** Code and reason of the end. */
+  readonly closed: Promise<readonly [number, string]>;
+}
+
+/** @param greeting sent the moment that the connection is open, before anything that the coordinator says is read */
+export async function connect(
+  { url }: Server,
+  options: ClientOptions = {},
+  greeting?: PeerMessage,
+  protocols: readonly string[] = [SUBPROTOCOL],
+): Promise<Client> {
+  const socket = new WebSocket(`${url.replace('http', 'ws')}/ws`, [...protocols], options);
+  const messages = on(socket, 'message');
+  const client: Client = {
+    socket,
+    bytes: { up: 0, down: 0 },
+    send(message) {
+      const frame =
+        typeof message === 'string' || message instanceof Uint8Array ? message : encodeMessage(message);
+      socket.send(frame);
+      client.bytes.up += frame.length;
+    },
+    async next() {
+      const [frame] = (await messages.next()).value;
+      client.bytes.down += frame.length;
+      return decodeCoordinatorMessage(frame);
+    },
+    async settled() {
+      const pong = once(socket, 'pong');
+      socket.ping();
+      await pong;
+    },
+    closed: once(socket, 'close').then(([code, reason]) => [code, String(reason)] as const),
+  };
+  open.clients.push(client);
+  if (greeting) socket.once('open', () => client.send(greeting));
+  await once(socket, 'open');
+  return client;
+}
+
+/** A client whose `hello` was accepted. */
+export async function join(server: Server, name: string, options: ClientOptions = {}): Promise<Client> {
+  const client = await connect(server, options, helloOf(name));
+  await client.next();
+  return client;
+}
+
+/** Ends every connection and server that a test has opened. */
+export async function endAll(): Promise<void> {
+  for (const { socket } of open.clients.splice(0)) socket.terminate();
+  await Promise.all(open.servers.splice(0).map((server) => server.close()));
+}

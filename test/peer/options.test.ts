@@ -1,0 +1,118 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { parsePeerOptions } from '../../peer/options.ts';
+import { ExitCode, UsageError } from '../../src/errors.ts';
+import { temporaryFolder } from './support.ts';
+
+beforeEach(() => {
+  for (const name of Object.keys(process.env)) {
+    if (name.startsWith('CODISTILL_')) vi.stubEnv(name, undefined);
+  }
+});
+
+afterEach(() => {
+  vi.unstubAllEnvs();
+  vi.restoreAllMocks();
+});
+
+const URL_FLAGS = ['--coordinator', 'ws://127.0.0.1:7070'];
+const parse = (...flags: string[]) => parsePeerOptions([...URL_FLAGS, ...flags]);
+
+function tokenFile(text: string): string {
+  const file = join(temporaryFolder(), 'token');
+  writeFileSync(file, text);
+  return file;
+}
+
+/** Expects a wrong usage that commander finds: the text on stderr, and the exit code. */
+function expectUsage(flags: readonly string[], text: RegExp): void {
+  let written = '';
+  vi.spyOn(process.stderr, 'write').mockImplementation((chunk) => {
+    written += chunk;
+    return true;
+  });
+  const exit = vi.spyOn(process, 'exit').mockImplementation((code) => {
+    throw new Error(`exit ${code}`);
+  });
+  expect(() => parsePeerOptions(flags)).toThrow(`exit ${ExitCode.usage}`);
+  expect(exit).toHaveBeenCalled();
+  expect(written).toMatch(text);
+}
+
+describe('the options of a peer', () => {
+  it('have a default for all but the coordinator', () => {
+    expect(parse()).toEqual({
+      coordinator: 'ws://127.0.0.1:7070/ws',
+      token: null,
+      name: undefined,
+      model: undefined,
+      backend: 'auto',
+      dataDir: undefined,
+      download: false,
+      dir: undefined,
+      patienceMs: 30_000,
+      logLevel: 'info',
+    });
+    expectUsage([], /--coordinator/);
+  });
+
+  it.each([
+    ['ws://host:7070', 'ws://host:7070/ws'],
+    ['wss://host/', 'wss://host/ws'],
+    ['ws://[::1]:7070', 'ws://[::1]:7070/ws'],
+    ['wss://host/behind/a/proxy', 'wss://host/behind/a/proxy'],
+  ])('take the address %s as %s', (given, expected) => {
+    expect(parse('--coordinator', given).coordinator).toBe(expected);
+  });
+
+  it.each(['http://host:7070', 'host:7070', '127.0.0.1', '', 'ws://', 'ws://host/#part'])(
+    'refuse the address "%s"',
+    (given) => {
+      expect(() => parse('--coordinator', given)).toThrow(
+        new UsageError(`--coordinator: expected an address such as ws://127.0.0.1:7070, got "${given}".`),
+      );
+    },
+  );
+
+  it.each(['secret\n', '  secret \r\n', 'secret', 'secret\nand more\n'])('read the token of %j', (text) => {
+    expect(parse('--token-file', tokenFile(text)).token).toBe('secret');
+  });
+
+  it('refuse a token file that is empty or not there', () => {
+    expect(() => parse('--token-file', tokenFile('\nsecret'))).toThrow(/^--token-file: .*got nothing/);
+    expect(() => parse('--token-file', join(temporaryFolder(), 'none'))).toThrow(UsageError);
+  });
+
+  it.each([
+    ['500ms', 500],
+    ['1.5s', 1_500],
+    ['2m', 120_000],
+  ])('take a patience of %s', (given, expected) => {
+    expect(parse('--patience', given).patienceMs).toBe(expected);
+  });
+
+  it.each(['30', 'soon', '-1s', '1h'])('refuse a patience of "%s"', (given) => {
+    expectUsage(
+      [...URL_FLAGS, `--patience=${given}`],
+      /--patience.*Expected a duration such as 30s or 2m\./s,
+    );
+  });
+
+  it('refuse flags, backends and log levels that there are not', () => {
+    expectUsage([...URL_FLAGS, '--nmae', 'a'], /--nmae/);
+    expectUsage([...URL_FLAGS, '--backend', 'abacus'], /abacus/);
+    expectUsage([...URL_FLAGS, '--log-level', 'loud'], /loud/);
+  });
+
+  it('come from the environment too, but flags win', () => {
+    vi.stubEnv('CODISTILL_COORDINATOR', 'ws://elsewhere:1');
+    vi.stubEnv('CODISTILL_PATIENCE', '5s');
+    vi.stubEnv('CODISTILL_NAME', 'from-env');
+    expect(parsePeerOptions(['--name', 'from-flag'])).toMatchObject({
+      coordinator: 'ws://elsewhere:1/ws',
+      patienceMs: 5_000,
+      name: 'from-flag',
+    });
+  });
+});

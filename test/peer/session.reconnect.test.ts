@@ -1,0 +1,237 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { ExitCode } from '../../src/errors.ts';
+import {
+  createPeer,
+  createStarted,
+  done,
+  facts,
+  letIn,
+  PATIENCE_MS,
+  type Peer,
+  progress,
+  reconnect,
+  request,
+  target,
+  types,
+} from './sessionPeer.ts';
+import { START, WELCOME } from './support.ts';
+
+beforeEach(() => void vi.useFakeTimers());
+afterEach(() => void vi.useRealTimers());
+
+/** The longest time between two attempts. */
+const BACKOFF_MS = 8_000;
+
+/** Refuses every attempt for as long as there are more; the milliseconds until there were none. */
+function refuseAll({ latest }: Peer): number {
+  const from = performance.now();
+  const refuse = () => latest().drop(1006, '', new Error('connect ECONNREFUSED'));
+  for (refuse(); vi.getTimerCount() > 0; refuse()) vi.advanceTimersToNextTimer();
+  return performance.now() - from;
+}
+
+describe('a session that loses its connection', () => {
+  it('answers a pending exchange with none, and joins again under the name that it was given', async () => {
+    const peer = await createStarted();
+    const exchanged = peer.session.exchange(request);
+    reconnect(peer);
+    expect(await exchanged).toEqual({ kind: 'none', reason: 'disconnected' });
+    expect(peer.connections).toHaveLength(2);
+    peer.latest().open();
+    expect(peer.latest().said).toEqual([
+      expect.objectContaining({
+        type: 'hello',
+        name: WELCOME.name,
+        model: WELCOME.model,
+        incarnation: 'incarnation',
+      }),
+    ]);
+  });
+
+  it('drops reports and exchanges nothing until it has started again', async () => {
+    const peer = await createStarted();
+    reconnect(peer);
+    peer.latest().open();
+    peer.latest().say(WELCOME);
+    peer.session.report(progress);
+    expect(await peer.session.exchange(request)).toEqual({ kind: 'none', reason: 'disconnected' });
+    expect(types(peer.latest().said)).toEqual(['hello', 'ready']);
+
+    peer.latest().say(START);
+    const exchanged = peer.session.exchange(request);
+    peer.latest().say(target());
+    expect(await exchanged).toMatchObject({ kind: 'target' });
+  });
+
+  it('gets ready with the new connection when it was away while it loaded', async () => {
+    const peer = createPeer();
+    void peer.session.join();
+    peer.latest().open();
+    peer.latest().say(WELCOME);
+    peer.latest().drop();
+    vi.advanceTimersToNextTimer();
+    peer.latest().open();
+    const started = peer.session.ready(facts);
+    peer.latest().say(WELCOME);
+    peer.latest().say(START);
+    expect(await started).toEqual(START);
+    expect(types(peer.latest().said)).toEqual(['hello', 'ready']);
+  });
+
+  it('hands in its results again, once for each connection, until they are saved', async () => {
+    const peer = await createStarted();
+    const finished = peer.session.finish([done]);
+    reconnect(peer);
+    letIn(peer);
+    expect(types(peer.latest().said)).toEqual(['hello', 'ready', 'done']);
+    peer.latest().say({ type: 'finished' });
+    await finished;
+  });
+
+  it('hands in results that came up while it was away', async () => {
+    const peer = await createStarted();
+    peer.latest().drop();
+    void peer.session.finish([done]);
+    vi.advanceTimersToNextTimer();
+    letIn(peer);
+    expect(types(peer.latest().said)).toEqual(['hello', 'ready', 'done']);
+  });
+
+  it('waits at most 0.25 s for the first attempt after every welcome', async () => {
+    const peer = await createStarted();
+    for (let i = 0; i < 20; i++) {
+      peer.latest().drop();
+      vi.advanceTimersByTime(250);
+      expect(peer.connections).toHaveLength(i + 2);
+      letIn(peer);
+    }
+  });
+
+  it('refuses to go on in another run', async () => {
+    const peer = await createStarted();
+    const finished = peer.session.finish([done]);
+    reconnect(peer);
+    peer.latest().open();
+    peer.latest().say({ ...WELCOME, run: 'run-2' });
+    await expect(finished).rejects.toMatchObject({
+      exitCode: ExitCode.refused,
+      message: 'This peer belongs to run run-1, but the coordinator now has run run-2.',
+    });
+    expect(peer.latest().closing?.code).toBe(1000);
+    expect(types(peer.latest().said)).toEqual(['hello']);
+  });
+});
+
+describe('a session that is refused', () => {
+  it.each([1000, 1003, 1009, 4001, 4002, 4003, 4004, 4007, 4008])('ends by close code %i', async (code) => {
+    const peer = await createStarted();
+    const exchanged = peer.session.exchange(request);
+    peer.latest().drop(code, 'for a reason');
+    const error = {
+      exitCode: ExitCode.refused,
+      message: expect.stringMatching(new RegExp(`refused.*${code}.*: for a reason$`)),
+    };
+    expect(await exchanged).toMatchObject({ kind: 'none' });
+    await expect(peer.session.finish([done])).rejects.toMatchObject(error);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it('says so at once to the person at the terminal, though it trains on', async () => {
+    const peer = await createStarted();
+    peer.latest().drop(4004, 'a newer connection took the name');
+    expect(peer.notices.at(-1)).toContain('a newer connection took the name');
+  });
+
+  it('says what the close code means when no reason came with it', async () => {
+    const peer = createPeer();
+    const joined = peer.session.join();
+    peer.latest().drop(4001);
+    await expect(joined).rejects.toThrow('The token is missing or wrong');
+  });
+
+  it('ends by a message that it cannot read, and says what was wrong', async () => {
+    const peer = createPeer();
+    const joined = peer.session.join();
+    peer.latest().open();
+    peer.latest().frame(Uint8Array.of(0xc1));
+    expect(peer.latest().closing?.code).toBe(4007);
+    peer.latest().drop(4007, peer.latest().closing!.reason);
+    await expect(joined).rejects.toMatchObject({
+      exitCode: ExitCode.refused,
+      message: expect.stringMatching(/^The coordinator sent a message that this peer cannot read: ./),
+    });
+  });
+});
+
+describe('a session that reaches nobody', () => {
+  it('gives up after its patience, in words', async () => {
+    const peer = createPeer();
+    const joined = peer.session.join();
+    const waited = refuseAll(peer);
+    await expect(joined).rejects.toMatchObject({
+      exitCode: ExitCode.unreachable,
+      message:
+        'Could not reach the coordinator for 30 s: connect ECONNREFUSED. Is it running, and is the address right?',
+    });
+    expect(waited).toBeGreaterThan(PATIENCE_MS);
+    expect(waited).toBeLessThan(PATIENCE_MS + BACKOFF_MS);
+    expect(peer.notices[0]).toMatch(/^not connected \(connect ECONNREFUSED\); next attempt in \d+\.\d s$/);
+  });
+
+  it('goes on trying for as long as there is training to do', async () => {
+    const peer = await createStarted();
+    for (let i = 0; i < 100; i++) reconnect(peer);
+    expect(peer.connections).toHaveLength(101);
+    letIn(peer);
+    const exchanged = peer.session.exchange(request);
+    peer.latest().say(target());
+    expect(await exchanged).toMatchObject({ kind: 'target' });
+  });
+
+  it('has its whole patience for the results, however long it trained alone before', async () => {
+    const peer = await createStarted();
+    for (let i = 0; i < 100; i++) reconnect(peer);
+    const finished = peer.session.finish([done]);
+    const waited = refuseAll(peer);
+    await expect(finished).rejects.toMatchObject({ exitCode: ExitCode.unreachable });
+    expect(waited).toBeGreaterThan(PATIENCE_MS);
+  });
+
+  it.each([1011, 4005, 4006, 4009, 4010])('tries again after close code %i', async (code) => {
+    const peer = await createStarted();
+    peer.latest().drop(code, 'for a while');
+    vi.advanceTimersToNextTimer();
+    expect(peer.connections).toHaveLength(2);
+  });
+});
+
+describe('a silent connection', () => {
+  it('is cut and replaced', async () => {
+    const peer = await createStarted();
+    vi.advanceTimersByTime(20_000);
+    expect(peer.latest().terminated).toBe(true);
+    reconnect(peer);
+    expect(peer.connections).toHaveLength(2);
+  });
+
+  it.each<[string, (peer: Peer) => void]>([
+    ['pings', ({ latest }) => latest().ping()],
+    ['frames', ({ latest }) => latest().say(target())],
+  ])('is alive with %s', async (_, sign) => {
+    const peer = await createStarted();
+    for (let i = 0; i < 10; i++) {
+      vi.advanceTimersByTime(14_000);
+      sign(peer);
+    }
+    expect(peer.latest().terminated).toBe(false);
+  });
+
+  it('is not cut before what came in during a long computation was read', async () => {
+    const peer = await createStarted();
+    // A step that blocks the event loop: afterwards timers run first, then sockets are read.
+    vi.advanceTimersByTime(15_000);
+    peer.latest().ping();
+    vi.advanceTimersByTime(10_000);
+    expect(peer.latest().terminated).toBe(false);
+  });
+});

@@ -1,0 +1,135 @@
+import { createHash } from 'node:crypto';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import * as tf from '@tensorflow/tfjs';
+import { beforeAll, describe, expect, it } from 'vitest';
+import type { Student } from '../../peer/student.ts';
+import { saveCheckpoint, saveWeights } from '../../peer/weightFiles.ts';
+import { loadBackend } from '../../src/backend/select.ts';
+import { createModel } from '../../src/models/index.ts';
+import { assignWeights } from '../../src/training/modelWeights.ts';
+import { createSgd } from '../../src/training/optimizer.ts';
+import { decodeSafetensors } from '../../src/training/safetensors.ts';
+import { expectNoLeak } from '../support/tensors.ts';
+import { createTinyStudent, settingsWith, TINY_DATASET, temporaryFolder } from './support.ts';
+
+beforeAll(async () => {
+  await loadBackend('wasm');
+});
+
+/** A student of the tiny dataset; resnet8 has running statistics besides its parameters. */
+function resnetStudent(): Student {
+  const options = { inputShape: [8, 8, 1], classes: 3, seed: 5 } as const;
+  const model = createModel('resnet8', options);
+  return {
+    dataset: TINY_DATASET,
+    model,
+    optimizer: createSgd(model.parameters, { momentum: 0.9, nesterov: false, weightDecay: 0 }),
+    ema: null,
+  } as Partial<Student> as Student;
+}
+
+const read = (...path: string[]) => decodeSafetensors(readFileSync(join(...path)));
+const checkpoints = (folder: string) => readdirSync(join(folder, 'checkpoints')).sort();
+
+describe('saveWeights', () => {
+  it('writes every weight under its name, and how to build the model again', async () => {
+    const folder = join(temporaryFolder(), 'made', 'on', 'the', 'way');
+    const student = resnetStudent();
+    const digest = await saveWeights(folder, student, './my-model.js');
+    const { tensors, metadata } = read(folder, 'weights.safetensors');
+    expect([...tensors.keys()]).toEqual([
+      ...student.model.parameters.keys(),
+      ...student.model.buffers.keys(),
+    ]);
+    expect(student.model.buffers.size).toBeGreaterThan(0);
+    expect(metadata).toEqual({
+      model: './my-model.js',
+      classes: '3',
+      inputShape: '8x8x1',
+      dataset: 'tiny',
+    });
+    const bytes = readFileSync(join(folder, 'weights.safetensors'));
+    expect(digest).toBe(createHash('sha256').update(bytes).digest('hex'));
+    expect(readdirSync(folder)).toEqual(['weights.safetensors']);
+  });
+
+  it('writes what gives another instance of the model the same predictions, to the bit', async () => {
+    const folder = temporaryFolder();
+    const { model, ...rest } = resnetStudent();
+    const images = tf.randomNormal([2, 8, 8, 1], 0, 1, 'float32', 1) as tf.Tensor4D;
+    // In training mode, so that the running statistics are no longer those of a new model.
+    tf.tidy(() => void model.forward(images, true));
+    await saveWeights(folder, { model, ...rest }, 'resnet8');
+
+    const other = createModel('resnet8', { inputShape: [8, 8, 1], classes: 3, seed: 6 });
+    const logits = (of: typeof model) => tf.tidy(() => of.forward(images, false).logits.dataSync());
+    expect(logits(other)).not.toEqual(logits(model));
+    assignWeights(other, read(folder, 'weights.safetensors').tensors);
+    expect(logits(other)).toEqual(logits(model));
+  });
+
+  it('leaves the old file whole, and no part of a new one, when it fails', async () => {
+    const folder = temporaryFolder();
+    const student = resnetStudent();
+    await saveWeights(folder, student, 'first');
+    [...student.model.buffers.values()].at(-1)!.dispose();
+    await expect(saveWeights(folder, student, 'second')).rejects.toThrow();
+    expect(readdirSync(folder)).toEqual(['weights.safetensors']);
+    expect(read(folder, 'weights.safetensors').metadata.model).toBe('first');
+  });
+
+  it('leaves nothing half-written when the file cannot be replaced', async () => {
+    const folder = temporaryFolder();
+    mkdirSync(join(folder, 'weights.safetensors', 'in-the-way'), { recursive: true });
+    await expect(saveWeights(folder, resnetStudent(), 'mlp')).rejects.toThrow();
+    expect(readdirSync(folder)).toEqual(['weights.safetensors']);
+  });
+});
+
+describe('saveCheckpoint', () => {
+  it('holds model, optimiser and averaged teacher', async () => {
+    const folder = temporaryFolder();
+    const student = await createTinyStudent(settingsWith({ distill: { method: 'self-ema' } }));
+    await saveCheckpoint(folder, student, 120);
+    const { tensors, metadata } = read(folder, 'checkpoints', 'step-00000120.safetensors');
+    const names = [...student.model.parameters.keys()];
+    expect([...tensors.keys()].sort()).toEqual(
+      names.flatMap((name) => [`model.${name}`, `optimizer.${name}.velocity`, `teacher.${name}`]).sort(),
+    );
+    expect(metadata).toEqual({ step: '120' });
+    student.dispose();
+  });
+
+  it('keeps the last three, and files of others', async () => {
+    const folder = temporaryFolder();
+    const student = resnetStudent();
+    mkdirSync(join(folder, 'checkpoints'));
+    writeFileSync(join(folder, 'checkpoints', 'notes.txt'), 'mine');
+    for (const step of [9, 10, 100, 100, 1000]) await saveCheckpoint(folder, student, step);
+    expect(checkpoints(folder)).toEqual([
+      'notes.txt',
+      'step-00000010.safetensors',
+      'step-00000100.safetensors',
+      'step-00001000.safetensors',
+    ]);
+  });
+
+  it('keeps the newest where an earlier training came further', async () => {
+    const folder = temporaryFolder();
+    const student = resnetStudent();
+    for (const step of [700, 800, 900]) await saveCheckpoint(folder, student, step);
+    for (const step of [10, 20]) await saveCheckpoint(folder, student, step);
+    expect(checkpoints(folder)).toEqual([
+      'step-00000010.safetensors',
+      'step-00000020.safetensors',
+      'step-00000900.safetensors',
+    ]);
+  });
+
+  it('reads the device without leaving anything on it', async () => {
+    const student = resnetStudent();
+    const folder = temporaryFolder();
+    await expectNoLeak(() => saveCheckpoint(folder, student, 1));
+  });
+});
