@@ -1,7 +1,4 @@
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { WebSocketServer } from 'ws';
-import { CodistillError, ExitCode } from '../src/errors.ts';
 import type { Logger } from '../src/logger.ts';
 import { CloseCode } from '../src/protocol/closeCodes.ts';
 import { frameLimit, MAX_FRAME_BYTES, PRE_AUTH_FRAME_BYTES } from '../src/protocol/limits.ts';
@@ -9,6 +6,7 @@ import { SUBPROTOCOL } from '../src/protocol/messages.ts';
 import type { Recorder } from '../src/results/recorder.ts';
 import type { MethodSummary } from '../src/results/types.ts';
 import { adoptConnection, type Connection, isAuthorised } from './connections.ts';
+import { createPages, listen } from './http.ts';
 import { nextDeadlineMs } from './rounds.ts';
 import { advance, disconnected, hello, receive } from './run.ts';
 import { type Run, type RunEffect, SLOW_START_LEASES } from './runState.ts';
@@ -145,7 +143,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     if (member) member.bytesUp += bytes;
   };
 
-  const http = createServer((request, response) => respond(request, response, run, now, startedAtMs));
+  const http = createPages(() => statusOf(run, now(), startedAtMs));
   const webSockets = new WebSocketServer({
     noServer: true,
     path: '/ws',
@@ -187,12 +185,10 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     });
   });
 
-  await listen(http, options);
+  const url = await listen(http, options.host, options.port);
   schedule();
-  const { address, port, family } = http.address() as AddressInfo;
-  const host = family === 'IPv6' ? `[${address}]` : address;
   return {
-    url: `http://${host}:${port}`,
+    url,
     finished,
     interrupt() {
       if (run.phase === 'finished') return;
@@ -249,41 +245,4 @@ function silenceLimitMs(run: Run, peer: string | null): number {
   const rate = member?.progress?.imagesPerSecond;
   if (!rate) return SLOW_START_LEASES * exchange.lease;
   return Math.max(exchange.lease, 3 * ((data.batchSize / rate) * 1000));
-}
-
-function respond(
-  request: IncomingMessage,
-  response: ServerResponse,
-  run: Run,
-  now: () => number,
-  startedAtMs: number,
-): void {
-  const send = (status: number, body: unknown): void => {
-    response.writeHead(status, { 'content-type': 'application/json', 'cache-control': 'no-store' });
-    response.end(JSON.stringify(body));
-  };
-  // Not `URL`: it throws for some of what strangers ask for.
-  const [pathname] = request.url!.split('?');
-  if (request.method !== 'GET') send(405, { error: 'expected GET' });
-  else if (pathname === '/status.json') send(200, statusOf(run, now(), startedAtMs));
-  else if (pathname === '/healthz') send(200, { ok: true });
-  else send(404, { error: 'expected /status.json, /healthz, or a WebSocket at /ws' });
-}
-
-async function listen(http: ReturnType<typeof createServer>, { host, port }: ServerOptions): Promise<void> {
-  try {
-    await new Promise<void>((resolve, reject) => {
-      http.once('error', reject);
-      http.listen(port, host, resolve);
-    });
-  } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    const why =
-      code === 'EADDRINUSE'
-        ? 'another program listens there; choose another --port, or 0 for a free one'
-        : message;
-    throw new CodistillError(`Could not listen on ${host}:${port}: ${why}.`, ExitCode.listen, {
-      cause: error,
-    });
-  }
 }

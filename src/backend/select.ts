@@ -36,7 +36,8 @@ export async function loadBackend(
   );
 }
 
-async function tryToLoad(backend: Backend): Promise<{ device: string } | { reason: string }> {
+/** Makes `backend` that of this process if it works here; otherwise tells why it does not, in one line. */
+export async function tryToLoad(backend: Backend): Promise<{ device: string } | { reason: string }> {
   try {
     const probe = await backend.probe();
     return probe.usable ? { device: await backend.load() } : { reason: probe.reason };

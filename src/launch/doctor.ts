@@ -46,9 +46,7 @@ function tableOf(reports: readonly BackendReport[]): string {
   });
   for (const { name, works, imagesPerSecond, detail, remedy } of reports) {
     const speed = imagesPerSecond === null ? '–' : rate(imagesPerSecond);
-    const text = [detail, ...(works || remedy === null ? [] : [remedy])]
-      .map((line) => wrap(line, 60))
-      .join('\n');
+    const text = [detail, ...(remedy === null ? [] : [remedy])].map((line) => wrap(line, 60)).join('\n');
     table.push([name, works ? 'yes' : 'no', speed, text]);
   }
   return table.toString();

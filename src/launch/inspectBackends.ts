@@ -1,9 +1,8 @@
 import * as tf from '@tensorflow/tfjs';
 import { backends } from '../backend/registry.ts';
-import { loadBackend } from '../backend/select.ts';
+import { tryToLoad } from '../backend/select.ts';
 import type { BackendName } from '../backend/types.ts';
 import { crossEntropy } from '../distill/crossEntropy.ts';
-import { messageOf } from '../errors.ts';
 import { findModel } from '../findModel.ts';
 import type { ModelFactory } from '../models/types.ts';
 import { createSgd } from '../training/optimizer.ts';
@@ -15,7 +14,7 @@ export interface BackendReport {
   readonly works: boolean;
   /** The device, or the reason why it cannot be used. */
   readonly detail: string;
-  /** What to do about the reason, in one line. */
+  /** What to do about the reason, in one line; null when there is nothing to do. */
   readonly remedy: string | null;
   /** Training images a second on the model; null when it does not work. */
   readonly imagesPerSecond: number | null;
@@ -37,16 +36,14 @@ export async function inspectBackends(
 ): Promise<BackendReport[]> {
   const factory = await findModel(model);
   const reports: BackendReport[] = [];
-  for (const { name, automatic, remedy } of Object.values(backends)) {
+  for (const backend of Object.values(backends)) {
+    const { name, automatic, remedy } = backend;
     onTry(name);
-    const common = { name, automatic, remedy };
-    try {
-      const { device } = await loadBackend(name);
-      const imagesPerSecond = await timeTraining(factory);
-      reports.push({ ...common, works: true, detail: device, imagesPerSecond });
-    } catch (error) {
-      reports.push({ ...common, works: false, detail: messageOf(error), imagesPerSecond: null });
-    }
+    const loaded = await tryToLoad(backend);
+    const works = 'device' in loaded;
+    const detail = works ? loaded.device : loaded.reason;
+    const imagesPerSecond = works ? await timeTraining(factory) : null;
+    reports.push({ name, automatic, works, detail, remedy: works ? null : remedy, imagesPerSecond });
   }
   return reports;
 }

@@ -138,7 +138,7 @@ export interface PeerStatus {
 export interface RunStatus {
   readonly run: string;
   readonly method: string;
-  readonly phase: 'waiting' | 'training' | 'finishing' | 'finished' | 'interrupted';
+  readonly phase: 'waiting' | 'training' | 'finished';
   /** For whom or what the run waits, since when, and what happens next, in a sentence; null while it goes on. */
   readonly waitingFor: string | null;
   readonly peers: readonly PeerStatus[];

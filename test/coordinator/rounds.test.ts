@@ -169,14 +169,16 @@ describe('the deadline', () => {
     expect(answersOf(send(rounds, 'c', 3, 100))).toEqual(['a 3 target', 'b 3 target', 'c 3 target']);
   });
 
-  it('sends a late student to the round that is open', () => {
-    const rounds = roundsOf(['a', 'b', 'c']);
-    send(rounds, 'a', 0);
-    send(rounds, 'b', 0);
+  it('sends a late student to the newest round that is open, and does not wait for it in those before', () => {
+    const rounds = roundsOf(['a', 'b', 'c', 'd']);
+    for (const peer of ['a', 'b', 'd']) send(rounds, peer, 0);
     tick(rounds, 100);
     send(rounds, 'a', 1, 100);
-    expect(send(rounds, 'c', 0, 100)).toMatchObject([{ reason: 'late', nextRound: 1 }]);
-    expect(waitingFor(rounds)?.peers).toEqual(['b', 'c']);
+    send(rounds, 'd', 3, 100);
+    expect(send(rounds, 'c', 0, 100)).toMatchObject([{ reason: 'late', nextRound: 3 }]);
+    expect(waitingFor(rounds)).toMatchObject({ round: 1, peers: ['b'] });
+    expect(answersOf(send(rounds, 'b', 1, 100))).toEqual(['a 1 target', 'b 1 target']);
+    expect(waitingFor(rounds)).toMatchObject({ round: 3, peers: ['a', 'b', 'c'] });
   });
 
   it('makes nobody wait for a student that has missed it three times, until it is on time', () => {
@@ -193,6 +195,12 @@ describe('the deadline', () => {
     expect(send(rounds, 'b', 4, 5000)).toEqual([]);
     expect(answersOf(send(rounds, 'a', 4, 5000))).toEqual(['a 4 target', 'b 4 target']);
     send(rounds, 'a', 5, 5000);
+    expect(answersOf(send(rounds, 'b', 5, 5000))).toEqual(['a 5 target', 'b 5 target']);
+    // Being on time has made up for some of it: one more miss, and it is awaited where it is sent to.
+    send(rounds, 'a', 6, 6000);
+    tick(rounds, 6100);
+    expect(send(rounds, 'b', 6, 6200)).toMatchObject([{ reason: 'late', nextRound: 7 }]);
+    send(rounds, 'a', 7, 6200);
     expect(waitingFor(rounds)?.peers).toEqual(['b']);
   });
 

@@ -114,7 +114,7 @@ describe('a coordinator and peers that were started by hand', () => {
     const other = await otherFashionMnist(folder);
     const second = await startPeer('second', url, folder, ['--data-dir', other]);
     expect(await second.exited).toBe(ExitCode.refused);
-    expect(second.errorText()).toMatch(/digest of the dataset: expected [0-9a-f]+.* got [0-9a-f]+/);
+    expect(second.errorText()).toMatch(/dataset: expected [0-9a-f]{12} \(as mlp-1 has\), got [0-9a-f]{12}/);
   });
 
   it('say in one line when there is no coordinator', async () => {
