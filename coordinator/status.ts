@@ -1,4 +1,4 @@
-import { formatDuration } from '../src/config/duration.ts';
+import { duration } from '../src/results/format.ts';
 import type { RunStatus } from '../src/results/types.ts';
 import { byName } from './members.ts';
 import { nextDeadlineMs, waitingFor } from './rounds.ts';
@@ -57,7 +57,7 @@ export function whatIsWaitedFor(run: Run, nowMs: number): string | null {
   const next =
     deadline === null
       ? 'the quorum is all, so the round stays open until then'
-      : `the round goes on without in ${formatDuration(Math.max(0, Math.round((deadline - nowMs) / 100) * 100))}`;
-  const since = formatDuration(Math.round((nowMs - waiting.sinceMs) / 100) * 100);
+      : `the round goes on without in ${duration(Math.max(0, deadline - nowMs) / 1000)}`;
+  const since = duration((nowMs - waiting.sinceMs) / 1000);
   return `round ${waiting.round} has waited ${since} for ${waiting.peers.join(', ')}; ${next}`;
 }

@@ -13,10 +13,3 @@ export function parseDuration(duration: string | number): number {
   const [, value, unit] = durationPattern.exec(duration) ?? [];
   return Math.round(Number(value) * millisecondsOf[unit as keyof typeof millisecondsOf]);
 }
-
-/** A duration in the largest unit that keeps it whole, such as `90s`; the inverse of `parseDuration`. */
-export function formatDuration(milliseconds: number): string {
-  const whole = Math.round(milliseconds);
-  const unit = (['m', 's'] as const).find((each) => whole > 0 && whole % millisecondsOf[each] === 0) ?? 'ms';
-  return `${whole / millisecondsOf[unit]}${unit}`;
-}

@@ -75,18 +75,27 @@ function barsOn(stream: NodeJS.WritableStream): View {
 }
 
 function linesOn(stream: NodeJS.WritableStream, now: () => number): View {
+  let phase = '';
   let heading = '';
+  let headedAt = now();
   let reportedAt = now();
   const evaluated = new Map<string, number>();
   const print = (line: string): void => {
     stream.write(`${line}\n`);
   };
+  /** A new phase is told at once. A wait in training changes with every look: it is told now and then. */
+  const head = (status: RunStatus, part: Part): void => {
+    const text = formatHeading({ ...status, rounds: { committed: 0, missed: 0 } }, part, null);
+    const due = status.phase !== phase || status.phase === 'waiting' || now() - headedAt >= PLAIN_INTERVAL;
+    if (text === heading || !due) return;
+    print(text);
+    ({ phase } = status);
+    heading = text;
+    headedAt = now();
+  };
   return {
     draw: (status, part, left) => {
-      // Without what changes on every poll, the heading changes when something happens.
-      const bare = formatHeading({ ...status, rounds: { committed: 0, missed: 0 } }, part, null);
-      if (bare !== heading) print(bare);
-      heading = bare;
+      head(status, part);
       for (const peer of status.peers) {
         if (peer.testAccuracy === null || peer.testAccuracy === evaluated.get(peer.name)) continue;
         evaluated.set(peer.name, peer.testAccuracy);
@@ -94,7 +103,9 @@ function linesOn(stream: NodeJS.WritableStream, now: () => number): View {
       }
       if (status.phase !== 'training' || now() - reportedAt < PLAIN_INTERVAL) return;
       reportedAt = now();
-      for (const [i, peer] of status.peers.entries()) print(formatLine(peer, left[i] ?? null));
+      for (const [i, peer] of status.peers.entries()) {
+        if (peer.state !== 'done') print(formatLine(peer, left[i] ?? null));
+      }
     },
     end: () => {},
   };

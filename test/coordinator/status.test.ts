@@ -90,20 +90,20 @@ describe('whatIsWaitedFor', () => {
     receive(run, 'b', logitsOf(7), 500);
     expect(whatIsWaitedFor(run, 1499)).toBeNull();
     expect(whatIsWaitedFor(run, 3500)).toBe(
-      'round 7 has waited 3s for a, c; the round goes on without in 7s',
+      'round 7 has waited 3.0 s for a, c; the round goes on without in 7.0 s',
     );
     receive(run, 'a', logitsOf(7), 3500);
     expect(whatIsWaitedFor(run, 4000)).toBe(
-      'round 7 has waited 3500ms for c; the round goes on without in 6500ms',
+      'round 7 has waited 3.5 s for c; the round goes on without in 6.5 s',
     );
-    expect(whatIsWaitedFor(run, 99_000)).toContain('goes on without in 0ms');
+    expect(whatIsWaitedFor(run, 99_000)).toContain('goes on without in 0.0 s');
   });
 
   it('says that there is no deadline when the quorum is all', () => {
     const run = startedRun(['a', 'b'], settingsWith({ quorum: 'all' }));
     receive(run, 'b', logitsOf(2), 0);
     expect(whatIsWaitedFor(run, 60_000)).toBe(
-      'round 2 has waited 1m for a; the quorum is all, so the round stays open until then',
+      'round 2 has waited 1 min 0 s for a; the quorum is all, so the round stays open until then',
     );
   });
 

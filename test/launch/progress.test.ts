@@ -80,6 +80,22 @@ describe('progress that is not on a terminal', () => {
     expect(text()).toBe('');
   });
 
+  test('tells of a wait in training when it has lasted, and every 5 seconds, not at every look', () => {
+    const { progress, clock, text } = recorder(false);
+    const look = (seconds: number, waitingFor: string | null): string => {
+      clock.seconds = seconds;
+      progress.show(statusOf([peerAt(0, { state: 'done' })], { waitingFor }), part);
+      return text();
+    };
+    expect(look(0, null)).toBe('1/2 dml: co-distilling\n');
+    expect(look(4, 'round 7 has waited 1.0 s for peer-2')).toBe('');
+    expect(look(5, 'round 7 has waited 2.0 s for peer-2')).toBe(
+      '1/2 dml: round 7 has waited 2.0 s for peer-2\n',
+    );
+    expect(look(9, 'round 7 has waited 6.0 s for peer-2')).toBe('');
+    expect(look(10, null)).toBe('1/2 dml: co-distilling\n');
+  });
+
   test('writes no control characters', () => {
     const { progress, clock, text } = recorder(false);
     for (const step of [0, 100, 200]) {
