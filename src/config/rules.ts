@@ -73,6 +73,25 @@ export function methodsSuitPeers(
   }
 }
 
+/** A burn-in as long as the training would leave nothing to compare. Without a size, only the data tells the steps. */
+export function burnInEnds(
+  experiment: {
+    data: { trainSize?: number; batchSize: number };
+    training: { epochs: number };
+    distill: { method: string; burnInSteps: number };
+    compare: readonly string[];
+  },
+  refuse: Refuse,
+): void {
+  const { data, training, distill, compare } = experiment;
+  const taught = [distill.method, ...compare].some((method) => method !== 'independent');
+  if (!taught || data.trainSize === undefined) return;
+  const steps = training.epochs * Math.floor(data.trainSize / data.batchSize);
+  if (distill.burnInSteps < steps) return;
+  const message = `expected less than the ${steps} steps of this training, or nobody would teach, got ${distill.burnInSteps}`;
+  refuse(['distill', 'burnInSteps'], message);
+}
+
 function repeated(values: readonly string[]): Set<string> {
   return new Set(values.filter((value, i) => values.indexOf(value) < i));
 }

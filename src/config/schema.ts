@@ -1,7 +1,15 @@
 import { z } from 'zod';
 import { LABEL_LENGTH } from '../protocol/messages.ts';
 import { durationPattern, parseDuration } from './duration.ts';
-import { batchFits, methodsDiffer, methodsSuitPeers, modelKnown, namesDiffer, rule } from './rules.ts';
+import {
+  batchFits,
+  burnInEnds,
+  methodsDiffer,
+  methodsSuitPeers,
+  modelKnown,
+  namesDiffer,
+  rule,
+} from './rules.ts';
 
 /** Names of the datasets, as `data.dataset` accepts them. */
 export const DATASETS = ['fashion-mnist', 'cifar-10', 'cifar-100'] as const;
@@ -174,7 +182,8 @@ export const experimentSchema = z
     peers,
     compare,
   })
-  .superRefine(rule(methodsSuitPeers));
+  .superRefine(rule(methodsSuitPeers))
+  .superRefine(rule(burnInEnds));
 
 /** An experiment with all defaults filled in; durations in milliseconds. */
 export type Experiment = z.infer<typeof experimentSchema>;

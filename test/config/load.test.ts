@@ -166,6 +166,10 @@ describe('a wrong experiment', () => {
       'exchange: {quorum: 2}',
       "exchange.quorum: expected at most 1, the number of each student's teachers, got 2",
     ],
+    [
+      '{data: {trainSize: 640}, training: {epochs: 15}}',
+      'distill.burnInSteps: expected less than the 150 steps of this training, or nobody would teach, got 150',
+    ],
     ['compare: [dml]', 'compare[0]: "dml" is distill.method already'],
     ['compare: [independent, independent]', 'compare: "independent" is there twice'],
     [

@@ -48,7 +48,7 @@ describe('experimentSchema', () => {
 
   it('reads a resolved experiment as the same experiment', () => {
     const experiment = experimentSchema.parse({
-      data: { trainSize: 100 },
+      data: { trainSize: 1000 },
       training: { clipNorm: 'none' },
       exchange: { quorum: 'all' },
     });
