@@ -46,3 +46,8 @@ export function addChunk(
   predictions.rows = Math.max(predictions.rows, offset + rows);
   return null;
 }
+
+/** Whether every row of the test set has come. */
+export function isComplete({ rows, labels }: Predictions): boolean {
+  return rows === labels.length;
+}

@@ -1,7 +1,9 @@
+import { hasNonFinite } from '../src/codec/index.ts';
 import { meanOfAll } from '../src/ensemble/meanProbabilities.ts';
 import type { MethodSummary, PeerSummary } from '../src/results/types.ts';
 import { agreement, evaluateLogits } from '../src/training/metrics.ts';
 import { byName, type Member } from './members.ts';
+import { isComplete } from './predictions.ts';
 import type { Run } from './runState.ts';
 
 /**
@@ -14,7 +16,8 @@ export function summarise(run: Run, interrupted: boolean, seconds: number): Meth
   const members = byName(run.members);
   const complete = members.flatMap(({ name }) => {
     const predictions = run.predictions.get(name);
-    return predictions && predictions.rows === predictions.labels.length ? [predictions] : [];
+    // One that has diverged would make the mean of all NaN.
+    return predictions && isComplete(predictions) && !hasNonFinite(predictions.logits) ? [predictions] : [];
   });
   const classes = members.find(({ ready }) => ready)?.ready?.classes ?? 0;
   const several = complete.length >= 2;
@@ -36,7 +39,6 @@ export function summarise(run: Run, interrupted: boolean, seconds: number): Meth
 function summarisePeer(run: Run, member: Member, classes: number): PeerSummary {
   const { name, model, backend, device, done, progress, collapsed } = member;
   const predictions = run.predictions.get(name);
-  const complete = predictions !== undefined && predictions.rows === predictions.labels.length;
   return {
     name,
     model,
@@ -46,7 +48,10 @@ function summarisePeer(run: Run, member: Member, classes: number): PeerSummary {
     outcome: done?.outcome ?? 'lost',
     ...(collapsed !== null && { collapsed }),
     steps: done?.step ?? progress?.step ?? 0,
-    test: complete ? evaluateLogits(predictions.logits, predictions.labels, classes) : null,
+    test:
+      predictions && isComplete(predictions)
+        ? evaluateLogits(predictions.logits, predictions.labels, classes)
+        : null,
     imagesPerSecond: done?.imagesPerSecond ?? progress?.imagesPerSecond ?? 0,
     bytesUp: member.bytesUp,
     bytesDown: member.bytesDown,

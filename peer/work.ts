@@ -49,7 +49,7 @@ export async function work(options: WorkOptions): Promise<WorkResult> {
       log.evaluating();
     });
     if (logits) {
-      const evaluation = expressible(evaluateLogits(logits, dataset.test.labels, model.classes));
+      const evaluation = evaluateLogits(logits, dataset.test.labels, model.classes);
       report({ type: 'evaluation', step, ...evaluation });
       if (step === steps) final = { logits, evaluation };
       else await saveCheckpoint(folder, student, step);
@@ -73,9 +73,4 @@ export async function work(options: WorkOptions): Promise<WorkResult> {
   await saveCheckpoint(folder, student, step);
   const weightsDigest = await saveWeights(folder, student, options.modelName);
   return { outcome: final ? 'finished' : 'interrupted', step, log, final, weightsDigest };
-}
-
-/** JSON and the protocol know no NaN; a student that diverged is reported as bad as can be. */
-function expressible(evaluation: Evaluation): Evaluation {
-  return Number.isFinite(evaluation.nll) ? evaluation : { ...evaluation, nll: Number.MAX_VALUE, ece: 1 };
 }

@@ -13,7 +13,8 @@ interface SourceFile {
 }
 
 /** Static and dynamic imports, but not those of types, which are gone at run time. */
-const IMPORT = /(?:^|\n)\s*(?:import|export)\s+(?!type\b)(?:[^'";]*?\sfrom\s+)?'([^']+)'|\bimport\('([^']+)'\)/g;
+const IMPORT =
+  /(?:^|\n)\s*(?:import|export)\s+(?!type\b)(?:[^'";]*?\sfrom\s+)?'([^']+)'|\bimport\('([^']+)'\)/g;
 
 function read(path: string): SourceFile {
   const text = readFileSync(join(projectRoot, path), 'utf8');
@@ -104,7 +105,9 @@ describe('the direction of imports', () => {
   ])('keeps what only Node.js has out of %s, so that it runs in a browser', (start) => {
     const files = [...sources.keys()].filter((path) => path.startsWith(start));
     expect(files.length).toBeGreaterThan(0);
-    const chains = files.flatMap(loadedBy).filter(({ module }) => module.startsWith('node:') || module === 'ws');
+    const chains = files
+      .flatMap(loadedBy)
+      .filter(({ module }) => module.startsWith('node:') || module === 'ws');
     expect(chains.map(({ chain }) => chain)).toEqual([]);
   });
 

@@ -2,8 +2,9 @@
 
 const ABSENT = '–';
 
-/** `0.1234` as `0.123`. */
+/** `0.1234` as `0.123`; the largest number, which stands for what is beyond all numbers, as `∞`. */
 export function decimal(value: number | null, digits: number): string {
+  if (value === Number.MAX_VALUE) return '∞';
   return value === null || !Number.isFinite(value) ? ABSENT : value.toFixed(digits);
 }
 

@@ -39,7 +39,8 @@ function checkRows(length: number, labels: Uint16Array, classes: number): void {
 }
 
 /**
- * Quality of unnormalised scores. Logits that are NaN or plus infinity give a `nll` and an `ece` of NaN.
+ * Quality of unnormalised scores. Those of a model that has diverged, NaN or plus infinity, are as bad as can be said in
+ * finite numbers, since neither JSON nor the protocol knows others: the largest `nll`, and an `ece` of 1.
  *
  * @param logits `[samples, classes]`, row-major
  * @param labels true class of each sample, `[samples]`
@@ -61,8 +62,10 @@ export function evaluateLogits(logits: Float32Array, labels: Uint16Array, classe
     nll += Math.log(sum) + max - logits[start + label]!;
     gaps[binOf(confidence)]! += hit - confidence;
   }
+  const accuracy = correct / labels.length;
+  if (Number.isNaN(nll)) return { accuracy, nll: Number.MAX_VALUE, ece: 1 };
   const ece = gaps.reduce((sum, gap) => sum + Math.abs(gap), 0);
-  return { accuracy: correct / labels.length, nll: nll / labels.length, ece: ece / labels.length };
+  return { accuracy, nll: Math.min(Number.MAX_VALUE, nll / labels.length), ece: ece / labels.length };
 }
 
 /** Samples in each peer's `[samples, classes]` logits; all peers must have the same. */

@@ -51,6 +51,16 @@ describe('summarise', () => {
     expect(summary.ensemble?.nll).toBeCloseTo(nll, 6);
   });
 
+  it('keeps a peer that has diverged out of the ensemble, and calls it as bad as can be', () => {
+    const run = startedRun(['a', 'b', 'c']);
+    receive(run, 'a', threeRight, 0);
+    receive(run, 'b', predictionsOf(Array<number>(8).fill(Number.NaN), labels), 0);
+    receive(run, 'c', threeRight, 0);
+    const { peers, ensemble, agreement } = summarise(run, false, 1);
+    expect(peers[1]!.test).toMatchObject({ nll: Number.MAX_VALUE, ece: 1 });
+    expect([ensemble?.accuracy, agreement]).toEqual([0.75, 1]);
+  });
+
   it('leaves out of it all a peer whose predictions are not complete', () => {
     const run = startedRun(['a', 'b']);
     receive(run, 'a', threeRight, 0);

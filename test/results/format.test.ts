@@ -5,6 +5,10 @@ test('absent and non-finite numbers are dashes', () => {
   expect([percent(null), percent(NaN), decimal(Infinity, 2), points(null)]).toEqual(['–', '–', '–', '–']);
 });
 
+test('the largest number, which a diverged model gets, is infinite to people', () => {
+  expect(decimal(Number.MAX_VALUE, 3)).toBe('∞');
+});
+
 test('differences carry a sign, unless they are zero as printed', () => {
   expect([0.0561, -0.004, 0.0004, -0.0004].map(points)).toEqual(['+5.6', '-0.4', '0.0', '0.0']);
 });
