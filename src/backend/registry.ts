@@ -1,4 +1,5 @@
 import { cpu } from './cpu.ts';
+import { tfjsNode } from './tfjsNode.ts';
 import { tfjsNodeGpu } from './tfjsNodeGpu.ts';
 import type { Backend, BackendName } from './types.ts';
 import { wasm } from './wasm.ts';
@@ -6,6 +7,7 @@ import { wasm } from './wasm.ts';
 /** Every backend by its name, in the order in which `auto` tries them. */
 export const backends: Readonly<Record<BackendName, Backend>> = {
   'tfjs-node-gpu': tfjsNodeGpu,
+  'tfjs-node': tfjsNode,
   wasm,
   cpu,
 };

@@ -23,8 +23,6 @@ export async function loadBackend(
     requested === AUTO
       ? Object.values(registry).filter((backend) => backend.automatic)
       : [lookUp<Backend | undefined>('backend', { [AUTO]: undefined, ...registry }, requested)!];
-  // Skips checks of every operation and the advice to install another package; `tf.memory` still counts tensors.
-  tf.enableProdMode();
   const refused: Refusal[] = [];
   for (const backend of candidates) {
     const outcome = await tryToLoad(backend);
@@ -38,6 +36,8 @@ export async function loadBackend(
 
 /** Makes `backend` that of this process if it works here; otherwise tells why it does not, in one line. */
 export async function tryToLoad(backend: Backend): Promise<{ device: string } | { reason: string }> {
+  // Skips checks of every operation and the advice to install another package; `tf.memory` still counts tensors.
+  tf.enableProdMode();
   try {
     const probe = await backend.probe();
     return probe.usable ? { device: await backend.load() } : { reason: probe.reason };

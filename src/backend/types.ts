@@ -1,4 +1,4 @@
-export type BackendName = 'tfjs-node-gpu' | 'wasm' | 'cpu';
+export type BackendName = 'tfjs-node-gpu' | 'tfjs-node' | 'wasm' | 'cpu';
 
 /** Whether a backend would work here; the reason of a refusal is one line for the person at the terminal. */
 export type Probe = { readonly usable: true } | { readonly usable: false; readonly reason: string };

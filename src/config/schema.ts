@@ -18,7 +18,7 @@ export const DATASETS = ['fashion-mnist', 'cifar-10', 'cifar-100'] as const;
 export const METHODS = ['independent', 'dml', 'self-ema'] as const;
 
 /** Names of the backends, as `peers[].backend` accepts them, and the word for the best that works. */
-export const BACKENDS = ['auto', 'tfjs-node-gpu', 'wasm', 'cpu'] as const;
+export const BACKENDS = ['auto', 'tfjs-node-gpu', 'tfjs-node', 'wasm', 'cpu'] as const;
 
 const positiveInt = z.int().min(1);
 const steps = z.int().min(0);

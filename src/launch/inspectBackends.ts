@@ -34,18 +34,26 @@ export async function inspectBackends(
   model: string,
   onTry: (name: string) => void,
 ): Promise<BackendReport[]> {
-  const factory = await findModel(model);
   const reports: BackendReport[] = [];
-  for (const backend of Object.values(backends)) {
-    const { name, automatic, remedy } = backend;
+  for (const { name } of Object.values(backends)) {
     onTry(name);
-    const loaded = await tryToLoad(backend);
-    const works = 'device' in loaded;
-    const detail = works ? loaded.device : loaded.reason;
-    const imagesPerSecond = works ? await timeTraining(factory) : null;
-    reports.push({ name, automatic, works, detail, remedy: works ? null : remedy, imagesPerSecond });
+    reports.push(await inspectBackend(name, model));
   }
   return reports;
+}
+
+/** Loads a backend, and trains `model` on it for two seconds. @throws {UsageError} for an unknown model */
+export async function inspectBackend(name: BackendName, model: string): Promise<BackendReport> {
+  const factory = await findModel(model);
+  const { automatic, remedy } = backends[name];
+  const loaded = await tryToLoad(backends[name]);
+  const works = 'device' in loaded;
+  return {
+    ...{ name, automatic, works },
+    detail: works ? loaded.device : loaded.reason,
+    remedy: works ? null : remedy,
+    imagesPerSecond: works ? await timeTraining(factory) : null,
+  };
 }
 
 /** Images a second of training steps on random images; the first step, which compiles kernels, does not count if there are more. */

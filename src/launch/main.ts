@@ -10,6 +10,7 @@ import { runProgram } from '../program.ts';
 import { delegate } from './delegate.ts';
 import { doctorCommand } from './doctor.ts';
 import { evalCommand } from './eval.ts';
+import { installTensorflowCommand } from './installTensorflow.ts';
 import { runCommand } from './run.ts';
 import { selfCommand } from './self.ts';
 import type { Subcommand } from './subcommand.ts';
@@ -40,6 +41,7 @@ await runProgram(async () => {
     .addCommand(perform(selfCommand()))
     .addCommand(perform(evalCommand()))
     .addCommand(perform(doctorCommand()))
+    .addCommand(perform(installTensorflowCommand()))
     .addHelpText('after', '\nStart with: codistill run quickstart')
     .parseAsync();
   return exitCode;

@@ -72,7 +72,7 @@ export async function startProgram(options: ProgramOptions): Promise<Program> {
   return {
     name,
     exited,
-    errorText: () => plain.join('\n').replace(/^Error: /, ''),
+    errorText: () => errorIn(plain),
     async logged(phrase) {
       const known = seen.find(({ msg }) => msg === phrase);
       if (known) return known;
@@ -112,6 +112,15 @@ const INHERITED = new Set(['CODISTILL_DATASETS_URL']);
 function withoutSettings(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const kept = ([key]: [string, unknown]): boolean => INHERITED.has(key) || !key.startsWith('CODISTILL_');
   return Object.fromEntries(Object.entries(environment).filter(kept));
+}
+
+/** The error among the lines that are no log records; native libraries write there as well. */
+function errorIn(lines: readonly string[]): string {
+  const start = lines.findIndex((line) => /^(internal error|Error|error): /.test(line));
+  return lines
+    .slice(Math.max(0, start))
+    .join('\n')
+    .replace(/^Error: /, '');
 }
 
 function parseRecord(line: string): Record<string, unknown> | null {

@@ -89,7 +89,9 @@ describe('loadBackend by name', () => {
   it('refuses an unknown name with the nearest known one', async () => {
     const attempt = loadBackend('wsam');
     await expect(attempt).rejects.toThrow(UsageError);
-    await expect(attempt).rejects.toThrow('did you mean "wasm"? Known: auto, tfjs-node-gpu, wasm, cpu.');
+    await expect(attempt).rejects.toThrow(
+      'did you mean "wasm"? Known: auto, tfjs-node-gpu, tfjs-node, wasm, cpu.',
+    );
   });
 });
 
