@@ -14,6 +14,8 @@ export interface ProgramOptions {
   readonly args: readonly string[];
   /** Gets every line of the program's stderr. */
   readonly logFile: string;
+  /** Variables that it gets besides those of this process, which count more. */
+  readonly env?: Readonly<Record<string, string>>;
   /** Called with what the program tells this process over its channel. */
   readonly onMessage?: (message: unknown) => void;
 }
@@ -45,7 +47,7 @@ export async function startProgram(options: ProgramOptions): Promise<Program> {
     // which passes it on once.
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     detached: true,
-    env: withoutSettings(process.env),
+    env: { ...options.env, ...withoutSettings(process.env) },
   });
   if (options.onMessage) child.on('message', options.onMessage);
   const waiting: { phrase: string; resolve: (record: Record<string, unknown> | null) => void }[] = [];

@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type PlannedPeer, peerNames } from '../config/peers.ts';
@@ -63,7 +64,13 @@ function startPeer(training: Training, { name, model, backend }: PlannedPeer, ur
     entry: 'peer/main.js',
     args: [...place, '--dir', folder, ...machineFlags(training, backend)],
     logFile: join(folder, 'peer.log'),
+    // Native backends would each take all cores: share them out.
+    env: { TF_NUM_INTRAOP_THREADS: String(threadsOfEach(peerNames(training.experiment).length)) },
   });
+}
+
+function threadsOfEach(peers: number): number {
+  return Math.max(1, Math.floor(availableParallelism() / peers));
 }
 
 /** Shows the run until the coordinator ends. A peer that ends before training starts ends the run: it cannot begin. */

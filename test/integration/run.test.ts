@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { backends } from '../../src/backend/registry.ts';
 import type { RunSummary } from '../../src/results/types.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';
 import { runCli, TINY, TINY_DATA } from './support.ts';
@@ -75,6 +76,20 @@ describe('codistill run', () => {
     expect(summary.peers.every(({ outcome }) => outcome === 'finished')).toBe(true);
     expect(summary.exchange.rounds).toBe(peers === 1 ? 0 : 12);
     expect(Object.values(summary.exchange.missed).every((times) => times === 0)).toBe(true);
+  });
+
+  it('lets peers on different backends teach each other', async () => {
+    const folder = await temporaryFolder();
+    const names = ['wasm', 'cpu'];
+    const native = await backends['tfjs-node'].probe();
+    if (native.usable) names.push('tfjs-node');
+    else process.stderr.write(`mixed backends: tfjs-node is left out: ${native.reason}\n`);
+    const peers = names.map((backend) => `{ model: mlp, backend: ${backend} }`);
+    writeFileSync(join(folder, 'mixed.yaml'), `peers: [${peers.join(', ')}]\n`);
+    const summary = await run(['./mixed.yaml'], folder);
+    expect(summary.peers.map(({ backend }) => backend)).toEqual(names);
+    expect(summary.exchange.rounds).toBe(12);
+    for (const { test } of summary.peers) expect(test?.accuracy).toBeGreaterThan(0.3);
   });
 
   it('trains a user’s own model beside one of the registry', async () => {

@@ -126,7 +126,14 @@ function firstLine(text: string): string {
 export async function loadPackage(): Promise<string> {
   Object.assign(process.env, quietSettings());
   restoreRemovedUtilities();
-  require(PACKAGE);
+  const { argv } = process;
+  // The package's loader reads this process's arguments: it would take `--dir` for the folder of the package.
+  process.argv = argv.slice(0, 2);
+  try {
+    require(PACKAGE);
+  } finally {
+    process.argv = argv;
+  }
   await tf.setBackend('tensorflow');
   return (tf.backend() as unknown as { binding: { TF_Version: string } }).binding.TF_Version;
 }
