@@ -11,14 +11,20 @@ import { existsSync, openSync, readFileSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { programPath, projectRoot } from '../../src/paths.ts';
-import type { Evaluation, MethodSummary, RunSummary } from '../../src/results/types.ts';
+import { methodsOf } from '../../src/results/compare.ts';
+import { readNdjson } from '../../src/results/files.ts';
+import { compareFolder, readSummary } from '../../src/results/runFolder.ts';
+import type { Evaluation, MetricsRecord, RunSummary } from '../../src/results/types.ts';
 
 const resultsFolder = join(projectRoot, 'test', 'experiments', 'results');
 
-/** What one seed gave: the evaluation of each peer under each method. */
+/** A peer's quality at the end, and its accuracy at the epoch at which that was highest: chosen by the test set. */
+type Result = Evaluation & { readonly best?: number };
+
+/** What one seed gave: the result of each peer, and of the ensemble, under each method. */
 interface SeedResult {
   readonly seed: number;
-  readonly methods: Readonly<Record<string, Readonly<Record<string, Evaluation>>>>;
+  readonly methods: Readonly<Record<string, Readonly<Record<string, Result>>>>;
   readonly missed: number;
 }
 
@@ -30,8 +36,11 @@ interface Results {
   readonly seeds: readonly SeedResult[];
 }
 
-async function runSeed(name: string, seed: number, args: readonly string[]): Promise<RunSummary> {
-  const folder = join(projectRoot, 'runs', 'seeds', name, String(seed));
+const folderOf = (name: string, seed: number): string =>
+  join(projectRoot, 'runs', 'seeds', name, String(seed));
+
+async function runSeed(name: string, seed: number, args: readonly string[]): Promise<SeedResult> {
+  const folder = folderOf(name, seed);
   const summary = join(folder, 'summary.json');
   if (!existsSync(summary)) {
     await mkdir(folder, { recursive: true });
@@ -49,41 +58,48 @@ async function runSeed(name: string, seed: number, args: readonly string[]): Pro
     const code = await new Promise((resolve) => child.on('exit', resolve));
     if (code !== 0) throw new Error(`${name}, seed ${seed}: exit code ${code}, see ${folder}/run.log`);
   }
-  return JSON.parse(readFileSync(summary, 'utf8')) as RunSummary;
+  return seedResult(seed, folder);
 }
 
-function seedResult(seed: number, summary: RunSummary): SeedResult {
-  const methods = [summary as MethodSummary, ...Object.values(summary.compare)].map((method) => {
-    const peers = method.peers.map(({ name, test }) => [name, test]);
-    const all = method.ensemble ? [...peers, ['ensemble', method.ensemble]] : peers;
-    return [method.method, Object.fromEntries(all)];
-  });
+async function seedResult(seed: number, folder: string): Promise<SeedResult> {
+  const summary = await readSummary(folder);
+  const results: Record<string, Record<string, Result>> = {};
+  for (const { method, peers, ensemble } of methodsOf(summary)) {
+    const metrics = method === summary.method ? folder : compareFolder(folder, method);
+    const records = (await readNdjson(join(metrics, 'metrics.ndjson'))) as MetricsRecord[];
+    const evaluations = records.filter((record) => record.kind === 'evaluation');
+    const ofPeers = peers.map(({ name, test }) => {
+      const accuracies = evaluations.filter(({ peer }) => peer === name).map(({ accuracy }) => accuracy);
+      return [name, { ...test, best: Math.max(...accuracies) }];
+    });
+    results[method] = Object.fromEntries(ensemble ? [...ofPeers, ['ensemble', ensemble]] : ofPeers);
+  }
   const missed = Object.values(summary.exchange.missed).reduce((sum, times) => sum + times, 0);
-  return { seed, methods: Object.fromEntries(methods), missed };
+  return { seed, methods: results, missed };
 }
 
 async function sweep(name: string, seeds: number, jobs: number, args: readonly string[]): Promise<void> {
   const waiting = Array.from({ length: seeds }, (_, seed) => seed);
-  const summaries = new Map<number, RunSummary>();
+  const results: SeedResult[] = [];
   const worker = async (): Promise<void> => {
     for (let seed = waiting.shift(); seed !== undefined; seed = waiting.shift()) {
-      summaries.set(seed, await runSeed(name, seed, args));
+      results.push(await runSeed(name, seed, args));
       process.stderr.write(`${name}: seed ${seed} done\n`);
     }
   };
   await Promise.all(Array.from({ length: jobs }, worker));
-  const { machine, peers } = summaries.get(0)!;
-  const results: Results = {
+  const { machine, peers } = await readSummary(folderOf(name, 0));
+  const file: Results = {
     name,
     command: `codistill run ${args.join(' ')} --seed 0..${seeds - 1}`,
     machine,
     peers: Object.fromEntries(peers.map((peer) => [peer.name, peer.model])),
-    seeds: [...summaries].sort(([a], [b]) => a - b).map(([seed, summary]) => seedResult(seed, summary)),
+    seeds: results.sort((a, b) => a.seed - b.seed),
   };
   await mkdir(resultsFolder, { recursive: true });
-  const file = join(resultsFolder, `${name}.json`);
-  await writeFile(file, `${JSON.stringify(results, null, 1)}\n`);
-  table(file);
+  const path = join(resultsFolder, `${name}.json`);
+  await writeFile(path, `${JSON.stringify(file, null, 1)}\n`);
+  table(path);
 }
 
 const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
@@ -103,19 +119,19 @@ function table(file: string): void {
   const lines = [
     `### ${name}: \`${command}\``,
     '',
-    `| peer | method | accuracy % | NLL | ECE % | ${first} minus it, points (least, most) |`,
-    '|---|---|---|---|---|---|',
+    `| peer | method | accuracy % | NLL | ECE % | best epoch % | ${first} minus it, points (least, most) |`,
+    '|---|---|---|---|---|---|---|',
   ];
   /** The peers' mean, seed by seed; `who` is a peer, or `mean`. */
-  const values = (method: string, who: string, measure: keyof Evaluation): number[] =>
+  const values = (method: string, who: string, measure: keyof Result): number[] =>
     seeds.map(({ methods }) => {
       const evaluations = methods[method]!;
-      if (who !== 'mean') return evaluations[who]![measure];
-      return mean(Object.keys(peers).map((peer) => evaluations[peer]![measure]));
+      if (who !== 'mean') return evaluations[who]![measure]!;
+      return mean(Object.keys(peers).map((peer) => evaluations[peer]![measure]!));
     });
   for (const who of [...Object.keys(peers), 'mean', 'ensemble']) {
     for (const method of [first!, ...others]) {
-      const show = (measure: keyof Evaluation, scale: number, digits: number): string => {
+      const show = (measure: keyof Result, scale: number, digits: number): string => {
         const all = values(method, who, measure).map((value) => value * scale);
         return `${mean(all).toFixed(digits)} ± ${deviation(all).toFixed(digits)}`;
       };
@@ -126,7 +142,7 @@ function table(file: string): void {
           ? ''
           : `${mean(gains).toFixed(2)} ± ${deviation(gains).toFixed(2)} (${Math.min(...gains).toFixed(2)}, ${Math.max(...gains).toFixed(2)})`;
       lines.push(
-        `| ${who} | ${method} | ${show('accuracy', 100, 2)} | ${show('nll', 1, 3)} | ${show('ece', 100, 1)} | ${gain} |`,
+        `| ${who} | ${method} | ${show('accuracy', 100, 2)} | ${show('nll', 1, 3)} | ${show('ece', 100, 1)} | ${who === 'ensemble' ? '' : show('best', 100, 2)} | ${gain} |`,
       );
     }
   }
