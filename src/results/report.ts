@@ -86,7 +86,7 @@ function exchangeLine({ method, seconds, exchange }: ReturnType<typeof methodsOf
   const missed = Object.entries(exchange.missed).filter(([, times]) => times > 0);
   const why = missed.map(([reason, times]) => `${reason} ${count(times)}`).join(', ');
   const rounds =
-    exchange.rounds === 0
+    exchange.rounds === 0 && missed.length === 0
       ? ''
       : `, ${count(exchange.rounds)} rounds of exchange, ${missed.length === 0 ? 'no target missed' : `targets missed: ${why}`}`;
   return html`<p><strong>${method}</strong>: ${duration(seconds)}${rounds}.</p>`;

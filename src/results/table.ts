@@ -70,7 +70,9 @@ function costLines({ method, seconds, agreement, exchange, peers, interrupted }:
   const facts = [
     duration(seconds),
     ...(agreement === null ? [] : [`peers agree on ${percent(agreement)} of the test samples`]),
-    ...(exchange.rounds === 0 ? [] : [`${count(exchange.rounds)} rounds, ${count(missed)} targets missed`]),
+    ...(exchange.rounds + missed === 0
+      ? []
+      : [`${count(exchange.rounds)} rounds, ${count(missed)} targets missed`]),
   ];
   const heading = `${method}${interrupted ? ' (interrupted)' : ''}: ${facts.join('; ')}`;
   return ['', wrap(heading, WIDTH), ...peers.map(peerLine)].join('\n');

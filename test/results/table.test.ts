@@ -28,6 +28,12 @@ describe('resultTable', () => {
     `);
   });
 
+  test('tells of missed targets also when no round had one', () => {
+    const exchange = { rounds: 0, missed: { refused: 7 }, staleness: 0 };
+    const summary = runSummary([peer('peer-1', evaluation(0.1))], [], { exchange });
+    expect(resultTable(summary)).toContain('0 rounds, 7 targets missed');
+  });
+
   test('fits 100 columns and shows no control characters, whatever the names', () => {
     const long = 'a-name-that-is-much-longer-than-any-column-of-a-table';
     const text = resultTable(
