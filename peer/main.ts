@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { loadBackend } from '../src/backend/select.ts';
 import { getCodec } from '../src/codec/index.ts';
 import { runSettingsSchema } from '../src/config/schema.ts';
+import { getMethod } from '../src/distill/index.ts';
 import { ExitCode, UsageError } from '../src/errors.ts';
 import { createLogger, type Logger } from '../src/logger.ts';
 import { runProgram, type StopSignal, stopOnSignals } from '../src/program.ts';
@@ -131,6 +132,6 @@ function teachersOf(
   { data, exchange, distill }: Parameters<typeof totalSteps>[0],
 ): TeacherSource {
   if (student.ema) return emaTeachers(student.ema);
-  if (distill.method === 'independent') return noTeachers;
+  if (getMethod(distill.method).teachers === 'none') return noTeachers;
   return peerTeachers(session, { view: data.view, codec: exchange.codec }, getCodec(exchange.codec).encode);
 }

@@ -2,6 +2,7 @@ import { setImmediate as eventLoopTurn } from 'node:timers/promises';
 import type { RunSettings } from '../src/config/schema.ts';
 import { loadDataset } from '../src/datasets/load.ts';
 import type { Dataset } from '../src/datasets/types.ts';
+import { getMethod } from '../src/distill/index.ts';
 import { findModel } from '../src/findModel.ts';
 import type { Model } from '../src/models/types.ts';
 import { deriveKey } from '../src/random.ts';
@@ -46,7 +47,7 @@ export async function createStudent(options: StudentOptions): Promise<Student> {
   const model = factory(modelOptions);
   const optimizer = createSgd(model.parameters, settings.training.optimizer);
   const ema =
-    settings.distill.method === 'self-ema'
+    getMethod(settings.distill.method).teachers === 'ema'
       ? createEmaTeacher(model, factory(modelOptions), settings.distill.emaDecay)
       : null;
   return {
