@@ -21,7 +21,7 @@ describe('wrong input', () => {
     [['run', '--codec', 'int4'], /--codec: .*expected float16 or float32, got "int4"/],
     [
       ['run', '--backend', 'cuda'],
-      /'--backend <name>' argument 'cuda' is invalid. Allowed choices are auto, tfjs-node-gpu, wasm, cpu/,
+      /'--backend <name>' argument 'cuda' is invalid. Allowed choices are auto, tfjs-node-gpu, tfjs-node, wasm, cpu/,
     ],
     [['run', '--lable-noise', '0.3'], /unknown option '--lable-noise'\s+\(Did you mean --label-noise\?\)/],
     [['run', 'quickstrat'], /Unknown experiment "quickstrat"; did you mean "quickstart"\?/],
