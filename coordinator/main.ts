@@ -27,6 +27,7 @@ await runProgram(async () => {
     summaryFile: (summary) => summaryFile(summary, experiment),
     logger,
   });
+  if (options.exposed) logger.warn('not encrypted: use a private network, or put a TLS proxy in front');
   const stop = stopOnSignals();
   stop.signal.addEventListener('abort', () => {
     logger.info('stopping: saving the results');

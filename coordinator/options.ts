@@ -11,6 +11,8 @@ export interface CoordinatorOptions {
   readonly experiment: Experiment;
   readonly host: string;
   readonly port: number;
+  /** Whether other machines can reach the address. */
+  readonly exposed: boolean;
   /** What peers must show to join; `null`: anybody who can reach the address may. */
   readonly token: string | null;
   /** The run folder; made when it does not exist. */
@@ -46,7 +48,8 @@ export async function parseCoordinatorOptions(argv: readonly string[]): Promise<
   const options = command.opts();
   const { experiment } = await loadExperiment(command.args[0], overridesFrom(command));
   const token = options.tokenFile === undefined ? null : readToken(options.tokenFile);
-  if (token === null && !LOOPBACK.has(options.host)) {
+  const exposed = !LOOPBACK.has(options.host);
+  if (token === null && exposed) {
     throw new UsageError(
       `--host ${options.host}: expected a token to protect an address that others can reach; give --token-file.`,
     );
@@ -55,5 +58,13 @@ export async function parseCoordinatorOptions(argv: readonly string[]): Promise<
   if (!/^\d+$/.test(options.port) || port > 65_535) {
     throw new UsageError(`--port: expected a whole number from 0 to 65535, got "${options.port}".`);
   }
-  return { experiment, host: options.host, port, token, dir: options.dir, logLevel: options.logLevel };
+  return {
+    experiment,
+    host: options.host,
+    port,
+    exposed,
+    token,
+    dir: options.dir,
+    logLevel: options.logLevel,
+  };
 }

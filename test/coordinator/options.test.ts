@@ -46,7 +46,14 @@ describe('parseCoordinatorOptions', () => {
       'all',
     ];
     const { experiment, ...options } = await parseCoordinatorOptions(['quickstart', ...flags]);
-    expect(options).toEqual({ host: '0.0.0.0', port: 0, token: 'secret', dir: 'd', logLevel: 'info' });
+    expect(options).toEqual({
+      host: '0.0.0.0',
+      port: 0,
+      exposed: true,
+      token: 'secret',
+      dir: 'd',
+      logLevel: 'info',
+    });
     expect(experiment).toMatchObject({ name: 'quickstart', exchange: { quorum: 'all' } });
   });
 
@@ -64,7 +71,11 @@ describe('parseCoordinatorOptions', () => {
   });
 
   it.each(['127.0.0.1', '::1', 'localhost'])('takes %s without a token', async (host) => {
-    expect(await parseCoordinatorOptions(['--host', host])).toMatchObject({ host, token: null });
+    expect(await parseCoordinatorOptions(['--host', host])).toMatchObject({
+      host,
+      exposed: false,
+      token: null,
+    });
   });
 
   it('refuses an empty token', async () => {
