@@ -10,7 +10,7 @@ import { ExitCode, UsageError } from '../src/errors.ts';
 import { createLogger } from '../src/logger.ts';
 import { runProgram, stopOnSignals } from '../src/program.ts';
 import { metricsOf, openRecorder } from '../src/results/recorder.ts';
-import { runFolderName, writeReport } from '../src/results/runFolder.ts';
+import { defaultRunFolder, writeReport } from '../src/results/runFolder.ts';
 import { summaryFile } from '../src/results/summaryFile.ts';
 import type { PeerStatus, RunStatus } from '../src/results/types.ts';
 import type { Report } from './log.ts';
@@ -41,7 +41,7 @@ async function parseSelfOptions(argv: readonly string[]): Promise<SelfOptions> {
   return {
     ...options,
     experiment,
-    dir: options.dir ?? join('runs', runFolderName(experiment.name, new Date())),
+    dir: options.dir ?? defaultRunFolder(experiment.name),
   };
 }
 
@@ -89,8 +89,12 @@ await runProgram(async () => {
     }
     const record = metricsOf(name, message);
     if (record) recorder.metrics(record);
-    if (message.type === 'evaluation') tell({ testAccuracy: message.accuracy });
-    else tell(message);
+    if (message.type === 'evaluation') {
+      tell({ testAccuracy: message.accuracy });
+      return;
+    }
+    const { step, loss, accuracy, imagesPerSecond, waitFraction } = message;
+    tell({ step, loss, accuracy, imagesPerSecond, waitFraction });
   };
 
   const teachers = student.ema ? emaTeachers(student.ema) : noTeachers;

@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -12,4 +13,9 @@ export const projectRoot: string = (() => {
 /** The compiled entry point of a program, such as `coordinator/main.js`. */
 export function programPath(name: string): string {
   return join(projectRoot, 'dist', name);
+}
+
+/** A folder of what can be fetched again: `$XDG_CACHE_HOME` (`~/.cache`)`/codistill`, and `names` below it. */
+export function cachePath(...names: string[]): string {
+  return join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'codistill', ...names);
 }

@@ -1,8 +1,7 @@
 import { existsSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { DataError } from '../errors.ts';
-import { projectRoot } from '../paths.ts';
+import { cachePath, projectRoot } from '../paths.ts';
 import { type DatasetDefinition, remedyFor } from './definition.ts';
 
 /** Where a dataset's files are. */
@@ -13,9 +12,9 @@ export interface Location {
   readonly source: string;
 }
 
-/** The folder in which downloads of a dataset are kept: `$XDG_CACHE_HOME` (`~/.cache`)`/codistill/datasets/<name>`. */
+/** The folder in which downloads of a dataset are kept: `~/.cache/codistill/datasets/<name>`. */
 export function cacheFolder(name: string): string {
-  return join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'codistill', 'datasets', name);
+  return cachePath('datasets', name);
 }
 
 /** The path of `file` in `folder`, or of its unpacked form when only that is there. */

@@ -3,8 +3,8 @@ import Table from 'cli-table3';
 import { type Command, Option } from 'commander';
 import { createCommand } from '../config/commandLine.ts';
 import { ExitCode } from '../errors.ts';
+import { json } from '../results/files.ts';
 import { rate, wrap } from '../results/format.ts';
-import { json } from '../results/recorder.ts';
 import type { BackendReport } from './inspectBackends.ts';
 import type { Subcommand } from './subcommand.ts';
 

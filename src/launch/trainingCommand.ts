@@ -10,9 +10,9 @@ import { ExitCode, UsageError } from '../errors.ts';
 import { isModelPath } from '../models/names.ts';
 import { stopOnSignals } from '../program.ts';
 import { combine } from '../results/combine.ts';
-import { writeFileAtomic } from '../results/files.ts';
-import { expectNoRun, json } from '../results/recorder.ts';
-import { compareFolder, runFolderName, writeReport } from '../results/runFolder.ts';
+import { json, writeFileAtomic } from '../results/files.ts';
+import { expectNoRun } from '../results/recorder.ts';
+import { compareFolder, defaultRunFolder, writeReport } from '../results/runFolder.ts';
 import { resultTable } from '../results/table.ts';
 import type { RunStatus, RunSummary } from '../results/types.ts';
 import { createProgress } from './progress.ts';
@@ -74,7 +74,7 @@ export async function launch(
   options: LaunchOptions,
   train: (training: Training) => Promise<RunSummary>,
 ): Promise<ExitCode> {
-  const folder = options.dir ?? join('runs', runFolderName(experiment.name, new Date()));
+  const folder = options.dir ?? defaultRunFolder(experiment.name);
   expectNoRun(folder);
   await mkdir(folder, { recursive: true });
   const experimentFile = join(folder, 'experiment.json');
@@ -108,6 +108,7 @@ export async function launch(
   if (!main) return stop.exitCode();
   const compare = Object.fromEntries(others.map((summary) => [summary.method, summary]));
   const summary = combine(main, compare, experiment);
+  // The first training has left its own there: those of one method alone.
   await writeFileAtomic(experimentFile, json(experiment));
   await writeFileAtomic(join(folder, 'summary.json'), json(summary));
   await writeReport(folder);

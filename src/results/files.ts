@@ -27,6 +27,11 @@ export async function writeFileAtomic(path: string, content: Uint8Array | string
   await syncFolder(dirname(path));
 }
 
+/** A JSON file's text. */
+export function json(value: unknown): string {
+  return `${JSON.stringify(value, null, 2)}\n`;
+}
+
 /** Makes a rename in `folder` last; Windows cannot open folders, and does not need it. */
 async function syncFolder(folder: string): Promise<void> {
   if (process.platform === 'win32') return;

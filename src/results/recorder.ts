@@ -3,7 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { UsageError } from '../errors.ts';
 import type { MessageOf, PeerMessage } from '../protocol/messages.ts';
-import { openNdjson, writeFileAtomic } from './files.ts';
+import { json, openNdjson, writeFileAtomic } from './files.ts';
 import type { EventRecord, MetricsRecord } from './types.ts';
 
 export type Untimed<T> = T extends unknown ? Omit<T, 'time'> : never;
@@ -60,9 +60,4 @@ export function metricsOf(
   }
   const { type, phase, ...values } = report;
   return phase === 'evaluating' ? null : { kind: type, peer, ...values };
-}
-
-/** A JSON file's text. */
-export function json(value: unknown): string {
-  return `${JSON.stringify(value, null, 2)}\n`;
 }

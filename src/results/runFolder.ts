@@ -16,6 +16,11 @@ export function runFolderName(experiment: string, date: Date): string {
   return `${experiment}-${day}-${time}`;
 }
 
+/** Where a run that begins now goes when nobody says where. */
+export function defaultRunFolder(experiment: string): string {
+  return join('runs', runFolderName(experiment, new Date()));
+}
+
 /** Where a run keeps the same peers' training with another method. */
 export function compareFolder(folder: string, method: string): string {
   return join(folder, 'compare', method);

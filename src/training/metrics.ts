@@ -20,9 +20,9 @@ function sumExp(logits: ArrayLike<number>, start: number, classes: number, max: 
   return sum;
 }
 
-/** Confidence bin of Guo et al.: bin `m` of `M` holds `(m/M, (m+1)/M]`. NaN goes to one of them, to be seen in the sum. */
+/** Confidence bin of Guo et al.: bin `m` of `M` holds `(m/M, (m+1)/M]`. */
 function binOf(confidence: number): number {
-  return Number.isNaN(confidence) ? 0 : Math.ceil(confidence * CALIBRATION_BINS) - 1;
+  return Math.ceil(confidence * CALIBRATION_BINS) - 1;
 }
 
 function checkRows(length: number, labels: Uint16Array, classes: number): void {

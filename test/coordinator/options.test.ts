@@ -1,24 +1,17 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { parseCoordinatorOptions } from '../../coordinator/options.ts';
 import { ExitCode } from '../../src/errors.ts';
+import { temporaryFolder } from '../support/temporaryFolder.ts';
 
-let folder: string;
-
-beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'codistill-coordinator-'));
-});
-
-afterEach(async () => {
+afterEach(() => {
   vi.unstubAllEnvs();
   vi.restoreAllMocks();
-  await rm(folder, { recursive: true });
 });
 
 async function file(name: string, text: string): Promise<string> {
-  const path = join(folder, name);
+  const path = join(await temporaryFolder(), name);
   await writeFile(path, text);
   return path;
 }

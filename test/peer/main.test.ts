@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { SocketEvents } from '../../peer/socket.ts';
 import { ExitCode } from '../../src/errors.ts';
-import { createNetwork, EMBEDDED, START, settingsWith, temporaryFolder, WELCOME } from './support.ts';
+import { temporaryFolder } from '../support/temporaryFolder.ts';
+import { createNetwork, EMBEDDED, START, settingsWith, WELCOME } from './support.ts';
 
 /** What the program is given in place of signals and the network. */
 const world = vi.hoisted(() => ({
@@ -73,7 +74,7 @@ async function runPeer(
       },
     };
   };
-  const folder = temporaryFolder();
+  const folder = await temporaryFolder();
   process.argv = [
     ...['node', 'main.js', '--coordinator', 'ws://127.0.0.1:1', '--log-level', 'silent'],
     ...['--backend', 'wasm', '--data-dir', EMBEDDED, '--dir', folder],

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { parsePeerOptions } from '../../peer/options.ts';
 import { ExitCode, UsageError } from '../../src/errors.ts';
-import { temporaryFolder } from './support.ts';
+import { temporaryFolder } from '../support/temporaryFolder.ts';
 
 beforeEach(() => {
   for (const name of Object.keys(process.env)) {
@@ -19,8 +19,8 @@ afterEach(() => {
 const URL_FLAGS = ['--coordinator', 'ws://127.0.0.1:7070'];
 const parse = (...flags: string[]) => parsePeerOptions([...URL_FLAGS, ...flags]);
 
-function tokenFile(text: string): string {
-  const file = join(temporaryFolder(), 'token');
+async function tokenFile(text: string): Promise<string> {
+  const file = join(await temporaryFolder(), 'token');
   writeFileSync(file, text);
   return file;
 }
@@ -75,13 +75,18 @@ describe('the options of a peer', () => {
     },
   );
 
-  it.each(['secret\n', '  secret \r\n', 'secret', 'secret\nand more\n'])('read the token of %j', (text) => {
-    expect(parse('--token-file', tokenFile(text)).token).toBe('secret');
-  });
+  it.each(['secret\n', '  secret \r\n', 'secret', 'secret\nand more\n'])(
+    'read the token of %j',
+    async (text) => {
+      expect(parse('--token-file', await tokenFile(text)).token).toBe('secret');
+    },
+  );
 
-  it('refuse a token file that is empty or not there', () => {
-    expect(() => parse('--token-file', tokenFile('\nsecret'))).toThrow(/^--token-file: .*got nothing/);
-    expect(() => parse('--token-file', join(temporaryFolder(), 'none'))).toThrow(UsageError);
+  it('refuse a token file that is empty or not there', async () => {
+    const empty = await tokenFile('\nsecret');
+    const absent = join(await temporaryFolder(), 'none');
+    expect(() => parse('--token-file', empty)).toThrow(/^--token-file: .*got nothing/);
+    expect(() => parse('--token-file', absent)).toThrow(UsageError);
   });
 
   it.each([

@@ -1,7 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { onTestFinished } from 'vitest';
 import type { Socket, SocketEvents } from '../../peer/socket.ts';
 import { createStudent, type Student } from '../../peer/student.ts';
 import { type RunSettings, runSettingsSchema } from '../../src/config/schema.ts';
@@ -107,13 +104,6 @@ export const TINY_DATASET: Dataset = {
 
 /** Fashion-MNIST as it comes with codistill, whatever else is on this machine. */
 export const EMBEDDED = join(projectRoot, 'src', 'datasets', 'embedded', 'fashion-mnist');
-
-/** An empty folder that is gone after the test. */
-export function temporaryFolder(): string {
-  const folder = mkdtempSync(join(tmpdir(), 'codistill-peer-'));
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
-  return folder;
-}
 
 /** An mlp and what its training needs, on a little of the Fashion-MNIST that comes with codistill. */
 export function createTinyStudent(settings: RunSettings = settingsWith()): Promise<Student> {

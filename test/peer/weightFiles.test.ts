@@ -10,8 +10,9 @@ import { createModel } from '../../src/models/index.ts';
 import { assignWeights } from '../../src/training/modelWeights.ts';
 import { createSgd } from '../../src/training/optimizer.ts';
 import { decodeSafetensors } from '../../src/training/safetensors.ts';
+import { temporaryFolder } from '../support/temporaryFolder.ts';
 import { expectNoLeak } from '../support/tensors.ts';
-import { createTinyStudent, settingsWith, TINY_DATASET, temporaryFolder } from './support.ts';
+import { createTinyStudent, settingsWith, TINY_DATASET } from './support.ts';
 
 beforeAll(async () => {
   await loadBackend('wasm');
@@ -34,7 +35,7 @@ const checkpoints = (folder: string) => readdirSync(join(folder, 'checkpoints'))
 
 describe('saveWeights', () => {
   it('writes every weight under its name, and how to build the model again', async () => {
-    const folder = join(temporaryFolder(), 'made', 'on', 'the', 'way');
+    const folder = join(await temporaryFolder(), 'made', 'on', 'the', 'way');
     const student = resnetStudent();
     const digest = await saveWeights(folder, student, './my-model.js');
     const { tensors, metadata } = read(folder, 'weights.safetensors');
@@ -55,7 +56,7 @@ describe('saveWeights', () => {
   });
 
   it('writes what gives another instance of the model the same predictions, to the bit', async () => {
-    const folder = temporaryFolder();
+    const folder = await temporaryFolder();
     const { model, ...rest } = resnetStudent();
     const images = tf.randomNormal([2, 8, 8, 1], 0, 1, 'float32', 1) as tf.Tensor4D;
     // In training mode, so that the running statistics are no longer those of a new model.
@@ -70,7 +71,7 @@ describe('saveWeights', () => {
   });
 
   it('leaves the old file whole, and no part of a new one, when it fails', async () => {
-    const folder = temporaryFolder();
+    const folder = await temporaryFolder();
     const student = resnetStudent();
     await saveWeights(folder, student, 'first');
     [...student.model.buffers.values()].at(-1)!.dispose();
@@ -80,7 +81,7 @@ describe('saveWeights', () => {
   });
 
   it('leaves nothing half-written when the file cannot be replaced', async () => {
-    const folder = temporaryFolder();
+    const folder = await temporaryFolder();
     mkdirSync(join(folder, 'weights.safetensors', 'in-the-way'), { recursive: true });
     await expect(saveWeights(folder, resnetStudent(), 'mlp')).rejects.toThrow();
     expect(readdirSync(folder)).toEqual(['weights.safetensors']);
@@ -89,7 +90,7 @@ describe('saveWeights', () => {
 
 describe('saveCheckpoint', () => {
   it('holds model, optimiser and averaged teacher', async () => {
-    const folder = temporaryFolder();
+    const folder = await temporaryFolder();
     const student = await createTinyStudent(settingsWith({ distill: { method: 'self-ema' } }));
     await saveCheckpoint(folder, student, 120);
     const { tensors, metadata } = read(folder, 'checkpoints', 'step-00000120.safetensors');
@@ -102,7 +103,7 @@ describe('saveCheckpoint', () => {
   });
 
   it('keeps the last three, and files of others', async () => {
-    const folder = temporaryFolder();
+    const folder = await temporaryFolder();
     const student = resnetStudent();
     mkdirSync(join(folder, 'checkpoints'));
     writeFileSync(join(folder, 'checkpoints', 'notes.txt'), 'mine');
@@ -116,7 +117,7 @@ describe('saveCheckpoint', () => {
   });
 
   it('keeps the newest where an earlier training came further', async () => {
-    const folder = temporaryFolder();
+    const folder = await temporaryFolder();
     const student = resnetStudent();
     for (const step of [700, 800, 900]) await saveCheckpoint(folder, student, step);
     for (const step of [10, 20]) await saveCheckpoint(folder, student, step);
@@ -129,7 +130,7 @@ describe('saveCheckpoint', () => {
 
   it('reads the device without leaving anything on it', async () => {
     const student = resnetStudent();
-    const folder = temporaryFolder();
+    const folder = await temporaryFolder();
     await expectNoLeak(() => saveCheckpoint(folder, student, 1));
   });
 });

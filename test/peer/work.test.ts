@@ -9,7 +9,8 @@ import { work } from '../../peer/work.ts';
 import { loadBackend } from '../../src/backend/select.ts';
 import { encodeMessage } from '../../src/protocol/wire.ts';
 import { evaluateLogits } from '../../src/training/metrics.ts';
-import { createTinyStudent, settingsWith, temporaryFolder } from './support.ts';
+import { temporaryFolder } from '../support/temporaryFolder.ts';
+import { createTinyStudent, settingsWith } from './support.ts';
 
 beforeAll(async () => {
   await loadBackend('wasm');
@@ -21,7 +22,7 @@ const SETTINGS = settingsWith({ distill: { method: 'dml' }, training: { epochs: 
 async function workWith(teachers: TeacherSource, stop = new AbortController()) {
   const student = await createTinyStudent(SETTINGS);
   onTestFinished(() => student.dispose());
-  const folder = temporaryFolder();
+  const folder = await temporaryFolder();
   const reports: Report[] = [];
   const result = await work({
     student,

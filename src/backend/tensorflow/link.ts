@@ -5,7 +5,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { BackendError, messageOf } from '../../errors.ts';
-import { writeFileAtomic } from '../../results/files.ts';
+import { json, writeFileAtomic } from '../../results/files.ts';
 import type { TensorflowLibrary } from './locate.ts';
 import { addonOf, type Inspection, inspectPackage, PACKAGE, packageFolder } from './package.ts';
 
@@ -53,7 +53,7 @@ export async function link(library: TensorflowLibrary, folder = expectPackage())
   if (existsSync(recordOf(addon))) await rm(previous, { force: true });
   else if (existsSync(previous)) await rename(previous, stockOf(addon));
   const record = recordFor(library, found);
-  await writeFileAtomic(recordOf(addon), `${JSON.stringify(record, null, 2)}\n`);
+  await writeFileAtomic(recordOf(addon), json(record));
   return record;
 }
 

@@ -1,16 +1,16 @@
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdir, rename, rm } from 'node:fs/promises';
-import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { BackendError } from '../../errors.ts';
+import { cachePath } from '../../paths.ts';
 
 /** The newest TensorFlow that the binding was tried with. */
 const VERSION = '2.21.0';
 
 /** Everything that codistill installs by pip is below this folder, and nothing else is. */
 export function pipFolder(): string {
-  return join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'codistill', 'tensorflow');
+  return cachePath('tensorflow');
 }
 
 /** Whether a driver for NVIDIA's GPUs is there: on Linux, and on Windows' Linux. */
