@@ -45,6 +45,7 @@ function summarisePeer(run: Run, member: Member, classes: number): PeerSummary {
     parameters: member.ready?.parameters ?? 0,
     backend,
     device,
+    refusedBackends: member.ready?.refused ?? [],
     outcome: done?.outcome ?? 'lost',
     ...(collapsed !== null && { collapsed }),
     steps: done?.step ?? progress?.step ?? 0,

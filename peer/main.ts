@@ -1,13 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { loadBackend } from '../src/backend/select.ts';
+import type { Refusal } from '../src/backend/types.ts';
 import { getCodec } from '../src/codec/index.ts';
 import { runSettingsSchema } from '../src/config/schema.ts';
 import { getMethod } from '../src/distill/index.ts';
 import { ExitCode, UsageError } from '../src/errors.ts';
 import { createLogger, type Logger } from '../src/logger.ts';
 import { runProgram, type StopSignal, stopOnSignals } from '../src/program.ts';
-import { PROTOCOL_VERSION } from '../src/protocol/messages.ts';
+import { LABEL_LENGTH, PROTOCOL_VERSION, TEXT_LENGTH } from '../src/protocol/messages.ts';
 import { type PeerOptions, parsePeerOptions } from './options.ts';
 import { resultMessages } from './resultMessages.ts';
 import { createSession, type Session } from './session.ts';
@@ -24,9 +25,8 @@ await runProgram(async () => {
   const options = parsePeerOptions(process.argv.slice(2));
   const logger = createLogger('peer', options.logLevel);
   const stop = stopOnSignals();
-  const backend = await loadBackend(options.backend);
-  for (const { name, reason } of backend.refused) logger.info({ backend: name, reason }, 'backend refused');
-  logger.info({ backend: backend.name, device: backend.device }, 'backend');
+  const backend = await loadBackend(options.backend, options.gpu);
+  logger.info({ backend: backend.name, device: backend.device, refused: backend.refused }, 'backend');
   if (stop.signal.aborted) return stop.exitCode();
 
   const session = createSession({
@@ -37,14 +37,14 @@ await runProgram(async () => {
       model: options.model,
       incarnation: randomUUID(),
       backend: backend.name,
-      device: backend.device,
+      device: backend.device.slice(0, LABEL_LENGTH),
     },
     connect: (events) => openSocket(options.coordinator, options.token, events),
     patienceMs: options.patienceMs,
     notify: (what) => logger.info({ what }, 'connection'),
   });
   try {
-    return await takePart(session, options, logger, stop);
+    return await takePart(session, backend.refused, options, logger, stop);
   } finally {
     // Also after an error: an open connection would keep this process, and its place in the run, alive.
     session.close();
@@ -54,6 +54,7 @@ await runProgram(async () => {
 /** A peer's whole part in a run: join, load, train with the others, hand in the results. */
 async function takePart(
   session: Session,
+  refused: readonly Refusal[],
   options: PeerOptions,
   logger: Logger,
   stop: StopSignal,
@@ -94,6 +95,7 @@ async function takePart(
     trainSize: dataset.train.count,
     testSize: dataset.test.count,
     parameters: student.parameterCount,
+    refused: refused.map(({ backend, reason }) => ({ backend, reason: reason.slice(0, TEXT_LENGTH) })),
   };
   // Nobody is to wait for a peer that is about to leave.
   if (stop.signal.aborted) return stop.exitCode();

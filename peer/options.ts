@@ -1,7 +1,7 @@
 import { InvalidArgumentError, Option } from 'commander';
 import { createCommand } from '../src/config/commandLine.ts';
 import { parseDuration } from '../src/config/duration.ts';
-import { addOutputOptions, addTrainingOptions } from '../src/config/trainingOptions.ts';
+import { addGpuOption, addOutputOptions, addTrainingOptions } from '../src/config/trainingOptions.ts';
 import { UsageError } from '../src/errors.ts';
 import { isModelPath, parseModelName } from '../src/models/names.ts';
 import { LABEL_LENGTH, NAME_PATTERN } from '../src/protocol/messages.ts';
@@ -14,6 +14,7 @@ export interface PeerOptions {
   readonly name: string | undefined;
   readonly model: string | undefined;
   readonly backend: string;
+  readonly gpu: string | undefined;
   readonly dataDir: string | undefined;
   readonly download: boolean;
   readonly dir: string | undefined;
@@ -55,6 +56,7 @@ export function parsePeerOptions(argv: readonly string[]): PeerOptions {
           .env('CODISTILL_PATIENCE'),
       ),
   );
+  addGpuOption(command);
   addOutputOptions(command, 'where weights and checkpoints go; default: runs/<run>/peers/<name>');
   const options = command.parse(argv, { from: 'user' }).opts();
   return {
@@ -63,6 +65,7 @@ export function parsePeerOptions(argv: readonly string[]): PeerOptions {
     name: options.name,
     model: options.model,
     backend: options.backend,
+    gpu: options.gpu,
     dataDir: options.dataDir,
     download: options.download,
     dir: options.dir,

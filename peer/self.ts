@@ -5,7 +5,12 @@ import { addExperimentOptions, overridesFrom } from '../src/config/flags.ts';
 import { loadExperiment } from '../src/config/load.ts';
 import { peerNames } from '../src/config/peers.ts';
 import { type Experiment, runSettings } from '../src/config/schema.ts';
-import { addOutputOptions, addTrainingOptions, type TrainingOptions } from '../src/config/trainingOptions.ts';
+import {
+  addGpuOption,
+  addOutputOptions,
+  addTrainingOptions,
+  type TrainingOptions,
+} from '../src/config/trainingOptions.ts';
 import { ExitCode, UsageError } from '../src/errors.ts';
 import { createLogger } from '../src/logger.ts';
 import { runProgram, stopOnSignals } from '../src/program.ts';
@@ -29,7 +34,7 @@ interface SelfOptions extends TrainingOptions {
 async function parseSelfOptions(argv: readonly string[]): Promise<SelfOptions> {
   const command = createCommand('self', 'Trains one student that is its own teacher, without any network.');
   command.argument('[experiment]', 'an experiment file, or the name of a ready one', 'quickstart');
-  addOutputOptions(addTrainingOptions(command), 'the run folder; default: runs/<name>-<time>');
+  addOutputOptions(addGpuOption(addTrainingOptions(command)), 'the run folder; default: runs/<name>-<time>');
   addExperimentOptions(command);
   command.parse(argv, { from: 'user' });
   const [file] = command.processedArgs as [string];
@@ -56,16 +61,15 @@ await runProgram(async () => {
   const startedAt = performance.now();
   const seconds = (): number => (performance.now() - startedAt) / 1000;
 
-  const backend = await loadBackend(options.backend);
-  for (const refusal of backend.refused) logger.info(refusal, 'backend refused');
-  logger.info({ backend: backend.name, device: backend.device }, 'backend');
+  const { name: backend, device, refused } = await loadBackend(options.backend, options.gpu);
+  logger.info({ backend, device, refused }, 'backend');
   const student = await createStudent({ ...options, name, model, settings });
   const { dataset } = student;
   logger.info({ model, dataset: dataset.source, folder, steps: totalSteps(settings, dataset) }, 'training');
 
   const recorder = await openRecorder(folder, experiment);
   let status: PeerStatus = {
-    ...{ name, model, backend: backend.name, connected: true, state: 'training' },
+    ...{ name, model, backend, device, refusedBackends: refused, connected: true, state: 'training' },
     ...{ step: 0, steps: totalSteps(settings, dataset), loss: null, accuracy: null, testAccuracy: null },
     ...{ imagesPerSecond: 0, waitFraction: 0, collapsed: null },
   };
@@ -106,7 +110,6 @@ await runProgram(async () => {
   const summary = summariseAlone({
     method,
     status,
-    device: backend.device,
     student,
     result,
     seconds: seconds(),

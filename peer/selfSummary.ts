@@ -6,13 +6,12 @@ import type { WorkResult } from './work.ts';
 export function summariseAlone(training: {
   readonly method: string;
   readonly status: PeerStatus;
-  readonly device: string;
   readonly student: Student;
   readonly result: WorkResult;
   readonly seconds: number;
 }): MethodSummary {
-  const { method, status, device, student, result, seconds } = training;
-  const { name, model, backend, collapsed } = status;
+  const { method, status, student, result, seconds } = training;
+  const { name, model, backend, device, refusedBackends, collapsed } = status;
   return {
     method,
     testSamples: student.dataset.test.count,
@@ -23,6 +22,7 @@ export function summariseAlone(training: {
         parameters: student.parameterCount,
         backend,
         device,
+        refusedBackends: refusedBackends ?? [],
         outcome: result.outcome,
         ...(collapsed !== null && { collapsed }),
         steps: result.step,

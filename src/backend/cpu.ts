@@ -6,7 +6,7 @@ import type { Backend } from './types.ts';
 export const cpu: Backend = {
   name: 'cpu',
   automatic: false,
-  remedy: null,
+  usesGpu: false,
   async probe() {
     return { usable: true };
   },

@@ -1,20 +1,24 @@
 import { availableParallelism } from 'node:os';
-import { inspectInstalled, loadPackage } from './tensorflow/package.ts';
+import { inspectInstalled } from './tensorflow/inspect.ts';
+import { loadPackage } from './tensorflow/package.ts';
 import type { Backend } from './types.ts';
+
+/** Of all cards, TensorFlow then sees none. */
+const NO_GPU = '-1';
 
 /** TensorFlow's C library on the processor: the same binding and kernels as on a GPU. */
 export const tfjsNode: Backend = {
   name: 'tfjs-node',
   automatic: true,
-  remedy: 'codistill install-tensorflow --pip',
+  usesGpu: false,
   async probe() {
-    const found = await inspectInstalled();
-    return 'reason' in found ? { usable: false, reason: found.reason } : { usable: true };
+    // A broken GPU is no reason against the processor.
+    const found = await inspectInstalled(NO_GPU);
+    return 'usable' in found ? found : { usable: true };
   },
   async load() {
     // A GPU has a backend of its own, and must not be used under this name.
-    process.env.CUDA_VISIBLE_DEVICES = '-1';
-    const version = await loadPackage();
+    const version = await loadPackage(NO_GPU);
     const threads = Number(process.env.TF_NUM_INTRAOP_THREADS) || availableParallelism();
     return `CPU, TensorFlow ${version}, ${threads} thread${threads === 1 ? '' : 's'}`;
   },

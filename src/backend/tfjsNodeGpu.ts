@@ -1,19 +1,27 @@
-import { inspectInstalled, loadPackage, PACKAGE } from './tensorflow/package.ts';
+import { inspectInstalled } from './tensorflow/inspect.ts';
+import { nvidiaDriver } from './tensorflow/nvidia.ts';
+import { loadPackage } from './tensorflow/package.ts';
 import type { Backend } from './types.ts';
 
 /** TensorFlow's C library on an NVIDIA GPU. */
 export const tfjsNodeGpu: Backend = {
   name: 'tfjs-node-gpu',
   automatic: true,
-  remedy: `on a machine with an NVIDIA GPU: codistill install-tensorflow --pip, or with CUDA 11 and cuDNN 8: npm rebuild ${PACKAGE} --ignore-scripts=false`,
-  async probe() {
-    const found = await inspectInstalled();
-    if ('reason' in found) return { usable: false, reason: found.reason };
-    return found.gpu
-      ? { usable: true }
-      : { usable: false, reason: 'TensorFlow found no GPU that it can use' };
+  usesGpu: true,
+  async probe(gpu) {
+    if (process.platform === 'linux' && nvidiaDriver() === null) {
+      const remedy = 'with an NVIDIA card: install its driver';
+      return { usable: false, reason: "NVIDIA's driver is not loaded here", remedy };
+    }
+    const found = await inspectInstalled(gpu);
+    return 'usable' in found ? found : (found.noGpu ?? { usable: true });
   },
-  async load() {
-    return `CUDA GPU, TensorFlow ${await loadPackage()}`;
+  async load(gpu) {
+    const version = await loadPackage(gpu);
+    const { cards = [], version: driver } = nvidiaDriver() ?? {};
+    // Of several visible cards, the binding uses the last one.
+    const visible = process.env.CUDA_VISIBLE_DEVICES?.split(',').at(-1);
+    const card = cards[visible === undefined ? cards.length - 1 : Number(visible)];
+    return `${card ?? 'CUDA GPU'}, driver ${driver ?? 'unknown'}, TensorFlow ${version}`;
   },
 };

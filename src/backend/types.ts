@@ -1,33 +1,47 @@
-export type BackendName = 'tfjs-node-gpu' | 'tfjs-node' | 'wasm' | 'cpu';
+export type BackendName = 'tfjs-node-gpu' | 'webgpu' | 'tfjs-node' | 'wasm' | 'cpu';
 
-/** Whether a backend would work here; the reason of a refusal is one line for the person at the terminal. */
-export type Probe = { readonly usable: true } | { readonly usable: false; readonly reason: string };
+/** Why something does not work here, and what to do about it; each is one line for the person at the terminal. */
+export interface Refused {
+  readonly usable: false;
+  readonly reason: string;
+  /** `null` when there is nothing to do. */
+  readonly remedy: string | null;
+}
+
+/** Whether a backend would work here. */
+export type Probe = { readonly usable: true } | Refused;
 
 /** A way to compute. */
 export interface Backend {
   readonly name: BackendName;
   /** Whether `auto` may choose it. */
   readonly automatic: boolean;
-  /** What to do when it does not work here, in one line; `null` when there is nothing to do. */
-  readonly remedy: string | null;
-  /** Finds out whether `load` would give what the name promises, without any effect on this process. */
-  probe(): Promise<Probe>;
+  /** Whether it computes on a GPU, of which one can be chosen. */
+  readonly usesGpu: boolean;
+  /**
+   * Finds out whether `load` would give what the name promises, without any effect on this process.
+   *
+   * @param gpu the card to compute on, as `loadBackend` describes it
+   */
+  probe(gpu?: string): Promise<Probe>;
   /**
    * Makes this the backend of TensorFlow.js in this process.
    *
+   * @param gpu the card to compute on, as `loadBackend` describes it
    * @returns the device in words, such as `wasm SIMD, 1 thread`
    */
-  load(): Promise<string>;
+  load(gpu?: string): Promise<string>;
 }
 
+/** A backend that `auto` would have preferred, and why it does not work here. */
 export interface Refusal {
-  readonly name: BackendName;
+  readonly backend: BackendName;
   readonly reason: string;
 }
 
 export interface LoadedBackend {
   readonly name: BackendName;
   readonly device: string;
-  /** The backends that `auto` would have preferred but that do not work here, best first. */
+  /** Best first. */
   readonly refused: readonly Refusal[];
 }

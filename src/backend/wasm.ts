@@ -26,10 +26,11 @@ async function withoutNewErrorHandlers(initialise: () => Promise<unknown>): Prom
 export const wasm: Backend = {
   name: 'wasm',
   automatic: true,
-  remedy: 'use a Node.js with WebAssembly',
+  usesGpu: false,
   async probe() {
-    const usable = typeof WebAssembly === 'object';
-    return usable ? { usable } : { usable, reason: 'this Node.js was started without WebAssembly' };
+    if (typeof WebAssembly === 'object') return { usable: true };
+    const remedy = 'start Node.js without --jitless';
+    return { usable: false, reason: 'this Node.js was started without WebAssembly', remedy };
   },
   async load() {
     registerWasmKernels();

@@ -17,8 +17,8 @@ export const DATASETS = ['fashion-mnist', 'cifar-10', 'cifar-100'] as const;
 /** Names of the distillation methods, as `distill.method` and `compare` accept them. */
 export const METHODS = ['independent', 'dml', 'self-ema'] as const;
 
-/** Names of the backends, as `peers[].backend` accepts them, and the word for the best that works. */
-export const BACKENDS = ['auto', 'tfjs-node-gpu', 'tfjs-node', 'wasm', 'cpu'] as const;
+/** Names of the backends, as `peers[].backend` accepts them, and the words for the best of all, and of TensorFlow's, that works. */
+export const BACKENDS = ['auto', 'node', 'tfjs-node-gpu', 'webgpu', 'tfjs-node', 'wasm', 'cpu'] as const;
 
 const positiveInt = z.int().min(1);
 const steps = z.int().min(0);
@@ -147,7 +147,10 @@ const peer = z.strictObject({
   name: fileName
     .exactOptional()
     .describe("name in the run, numbered when there are several; the model's when absent"),
-  backend: z.enum(BACKENDS).default('auto').describe('what computes; auto: the best that works'),
+  backend: z
+    .enum(BACKENDS)
+    .default('auto')
+    .describe('what computes; auto: the best that works; node: TensorFlow, with a GPU if one works'),
 });
 
 const peers = z

@@ -5,6 +5,8 @@ import { BACKENDS } from './schema.ts';
 /** What every program that trains or evaluates can be told about the machine it is on. */
 export interface TrainingOptions {
   readonly backend: string;
+  /** Not of commands that start several peers. */
+  readonly gpu?: string;
   readonly dataDir?: string;
   readonly download: boolean;
 }
@@ -12,7 +14,10 @@ export interface TrainingOptions {
 export function addTrainingOptions(command: Command): Command {
   return command
     .addOption(
-      new Option('--backend <name>', 'what computes; auto: the best that works')
+      new Option(
+        '--backend <name>',
+        'what computes; auto: the best that works; node: TensorFlow, with a GPU if one works',
+      )
         .choices(BACKENDS)
         .default('auto')
         .env('CODISTILL_BACKEND'),
@@ -25,6 +30,16 @@ export function addTrainingOptions(command: Command): Command {
         .default(false)
         .env('CODISTILL_DOWNLOAD'),
     );
+}
+
+/** Which GPU a process computes on. */
+export function addGpuOption(command: Command): Command {
+  return command.addOption(
+    new Option(
+      '--gpu <card>',
+      'number, UUID or part of the name of the GPU to compute on; nothing else will do',
+    ).env('CODISTILL_GPU'),
+  );
 }
 
 /** Where a program's results go, and how much it says on the way. */

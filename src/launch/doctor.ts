@@ -2,6 +2,7 @@ import { cpus } from 'node:os';
 import Table from 'cli-table3';
 import { type Command, Option } from 'commander';
 import { createCommand } from '../config/commandLine.ts';
+import { addGpuOption } from '../config/trainingOptions.ts';
 import { ExitCode } from '../errors.ts';
 import { json } from '../results/files.ts';
 import { rate, wrap } from '../results/format.ts';
@@ -13,17 +14,20 @@ export function doctorCommand(): Subcommand {
   const command = createCommand('doctor', 'show which backends work on this machine, and how fast they train')
     .addOption(new Option('--model <name>', 'model to time').default('cnn-s'))
     .addOption(new Option('--json', 'print JSON on stdout instead of a table').default(false));
-  return { command, work: doctor };
+  return { command: addGpuOption(command), work: doctor };
 }
 
 async function doctor(command: Command): Promise<ExitCode> {
-  const options = command.opts<{ model: string; json: boolean }>();
+  const options = command.opts<{ model: string; gpu?: string; json: boolean }>();
   // Loaded here, so that no other command waits for TensorFlow.js.
   const { inspectBackends } = await import('./inspectBackends.ts');
-  const reports = await inspectBackends(options.model, (name) =>
+  const reports = await inspectBackends(options.model, options.gpu, (name) =>
     process.stderr.write(`trying ${name} ...\n`),
   );
-  const chosen = reports.find(({ automatic, works }) => automatic && works) ?? null;
+  const chosen =
+    reports.find(
+      ({ automatic, works, usesGpu }) => automatic && works && (usesGpu || options.gpu === undefined),
+    ) ?? null;
   const machine = `Node.js ${process.version}, ${cpus()[0]?.model.trim()}, ${cpus().length} cores`;
   if (options.json) {
     process.stdout.write(

@@ -1,7 +1,7 @@
 import Table from 'cli-table3';
 import { type Command, Option } from 'commander';
 import { createCommand } from '../config/commandLine.ts';
-import { addTrainingOptions, type TrainingOptions } from '../config/trainingOptions.ts';
+import { addGpuOption, addTrainingOptions, type TrainingOptions } from '../config/trainingOptions.ts';
 import { ExitCode } from '../errors.ts';
 import { json } from '../results/files.ts';
 import { decimal, percent } from '../results/format.ts';
@@ -14,7 +14,7 @@ export function evalCommand(): Subcommand {
   const command = createCommand('eval', 'evaluate the saved weights of a run on its test set again')
     .argument('<folder>', 'a run folder, or that of a compared method in it, such as .../compare/independent')
     .addOption(new Option('--json', 'print JSON on stdout instead of a table').default(false));
-  return { command: addTrainingOptions(command), work: evaluateAgain };
+  return { command: addGpuOption(addTrainingOptions(command)), work: evaluateAgain };
 }
 
 async function evaluateAgain(command: Command): Promise<ExitCode> {

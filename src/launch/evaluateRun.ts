@@ -32,7 +32,7 @@ export interface RunEvaluation {
 export async function evaluateRun(folder: string, options: TrainingOptions): Promise<RunEvaluation> {
   const files = await weightFiles(folder);
   const { experiment } = await loadExperiment(join(folder, 'experiment.json'));
-  const { name: backend } = await loadBackend(options.backend);
+  const { name: backend } = await loadBackend(options.backend, options.gpu);
   const dataset = await loadDataset({ ...experiment.data, ...options, seed: experiment.seed });
   const labels = dataset.test.labels;
   const classes = dataset.classNames.length;

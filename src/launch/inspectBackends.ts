@@ -11,6 +11,7 @@ import { vjp } from '../training/vjp.ts';
 export interface BackendReport {
   readonly name: BackendName;
   readonly automatic: boolean;
+  readonly usesGpu: boolean;
   readonly works: boolean;
   /** The device, or the reason why it cannot be used. */
   readonly detail: string;
@@ -28,30 +29,32 @@ const TIMED_MS = 2_000;
 /**
  * Loads every backend, best first, and trains on it for two seconds.
  *
+ * @param gpu the card of the backends that use one
  * @param onTry told about each before it is tried
  */
 export async function inspectBackends(
   model: string,
+  gpu: string | undefined,
   onTry: (name: string) => void,
 ): Promise<BackendReport[]> {
   const reports: BackendReport[] = [];
-  for (const { name } of Object.values(backends)) {
+  for (const { name, usesGpu } of Object.values(backends)) {
     onTry(name);
-    reports.push(await inspectBackend(name, model));
+    reports.push(await inspectBackend(name, model, usesGpu ? gpu : undefined));
   }
   return reports;
 }
 
 /** Loads a backend, and trains `model` on it for two seconds. @throws {UsageError} for an unknown model */
-export async function inspectBackend(name: BackendName, model: string): Promise<BackendReport> {
+export async function inspectBackend(name: BackendName, model: string, gpu?: string): Promise<BackendReport> {
   const factory = await findModel(model);
-  const { automatic, remedy } = backends[name];
-  const loaded = await tryToLoad(backends[name]);
+  const { automatic, usesGpu } = backends[name];
+  const loaded = await tryToLoad(backends[name], gpu);
   const works = 'device' in loaded;
   return {
-    ...{ name, automatic, works },
+    ...{ name, automatic, usesGpu, works },
     detail: works ? loaded.device : loaded.reason,
-    remedy: works ? null : remedy,
+    remedy: works ? null : loaded.remedy,
     imagesPerSecond: works ? await timeTraining(factory) : null,
   };
 }

@@ -99,10 +99,18 @@ export async function failureOf(program: Program): Promise<CodistillError> {
   return new CodistillError(`${program.name}: ${program.errorText() || `ended with code ${code}`}`, known);
 }
 
-/** The flags that tell a training program about this machine. @param backend of the peer; `auto`: that of the command */
-export function machineFlags({ options }: Training, backend = 'auto'): string[] {
+/**
+ * The flags that tell a training program about this machine.
+ *
+ * @param peer its backend, where `auto` leaves the choice to the command, and its GPU
+ */
+export function machineFlags(
+  { options }: Training,
+  { backend, gpu }: { backend: string; gpu: string | undefined },
+): string[] {
   return [
     ...['--backend', backend === 'auto' ? options.backend : backend, '--log-level', options.logLevel],
+    ...(gpu === undefined ? [] : ['--gpu', gpu]),
     ...(options.dataDir === undefined ? [] : ['--data-dir', options.dataDir]),
     ...(options.download ? ['--download'] : []),
   ];

@@ -1,7 +1,14 @@
 import { MultiBar, type SingleBar } from 'cli-progress';
 import type { RunStatus } from '../results/types.ts';
 import { type StepClock, secondsLeft, startStepClock } from './eta.ts';
-import { formatBar, formatEvaluation, formatHeading, formatLine, type Part } from './progressText.ts';
+import {
+  backendLines,
+  formatBar,
+  formatEvaluation,
+  formatHeading,
+  formatLine,
+  type Part,
+} from './progressText.ts';
 
 /** Between two reports about the peers where the output is not a terminal, in milliseconds. */
 const PLAIN_INTERVAL = 5000;
@@ -24,6 +31,8 @@ export interface Progress {
 interface View {
   /** @param left seconds to go of each peer, as far as known */
   draw(status: RunStatus, part: Part, left: readonly (number | null)[]): void;
+  /** Says something once. */
+  tell(line: string): void;
   end(): void;
 }
 
@@ -31,6 +40,7 @@ interface View {
 export function createProgress(stream: NodeJS.WritableStream, options: ProgressOptions): Progress {
   const now = options.now ?? (() => performance.now());
   let current: { readonly key: string; readonly view: View; readonly clock: StepClock } | null = null;
+  const told = new Set<string>();
   const stop = (): void => {
     current?.view.end();
     current = null;
@@ -44,6 +54,10 @@ export function createProgress(stream: NodeJS.WritableStream, options: ProgressO
         current = { key, view, clock: startStepClock(status, now()) };
       }
       const { view, clock } = current;
+      for (const line of backendLines(status).filter((each) => !told.has(each))) {
+        told.add(line);
+        view.tell(line);
+      }
       const left = status.peers.map((peer) => secondsLeft(clock, peer, now()));
       view.draw(status, part, left);
     },
@@ -69,6 +83,9 @@ function barsOn(stream: NodeJS.WritableStream): View {
       while (bars.length < lines.length) bars.push(multi.create(1, 0, { line: '' }));
       for (const [i, bar] of bars.entries()) bar.update({ line: lines[i] ?? '' });
       multi.update();
+    },
+    tell: (line) => {
+      multi.log(`${line}\n`);
     },
     end: () => multi.stop(),
   };
@@ -107,6 +124,7 @@ function linesOn(stream: NodeJS.WritableStream, now: () => number): View {
         if (peer.state !== 'done') print(formatLine(peer, left[i] ?? null));
       }
     },
+    tell: print,
     end: () => {},
   };
 }

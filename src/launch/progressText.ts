@@ -30,6 +30,20 @@ function phaseOf({ phase, method, waitingFor }: RunStatus): string {
   return method.startsWith('self-') ? 'each peer teaches itself' : 'co-distilling';
 }
 
+/** What the peers compute with, and why with nothing better: one line for all that have the same; none until they know. */
+export function backendLines({ phase, peers }: RunStatus): string[] {
+  if (phase === 'waiting') return [];
+  const names = new Map<string, string[]>();
+  for (const { name, backend, device, refusedBackends } of peers) {
+    if (refusedBackends === null) continue;
+    const refused = refusedBackends.map((each) => `${each.backend}: ${each.reason}`);
+    const text = [`${backend} (${device})`, ...(refused.length > 0 ? [`not ${refused.join('; not ')}`] : [])];
+    const line = text.join('; ');
+    names.set(line, [...(names.get(line) ?? []), name]);
+  }
+  return [...names].map(([line, its]) => `${its.join(', ')}: ${line}`);
+}
+
 /** One line about a peer, for output that is not a terminal. */
 export function formatLine(peer: PeerStatus, secondsLeft: number | null): string {
   const facts = [

@@ -1,6 +1,8 @@
 import { type Command, Option } from 'commander';
 import { createCommand } from '../config/commandLine.ts';
+import { peerNames } from '../config/peers.ts';
 import type { ExitCode } from '../errors.ts';
+import { ANY_CARD, dealCards } from './cards.ts';
 import type { Subcommand } from './subcommand.ts';
 import { trainTogether } from './together.ts';
 import { addLaunchOptions, experimentOf, type LaunchOptions, launch } from './trainingCommand.ts';
@@ -15,11 +17,19 @@ export function runCommand(): Subcommand {
       .default('0')
       .env('CODISTILL_PORT'),
   );
+  command.addOption(
+    new Option('--gpus <list>', 'GPUs to deal to the peers: numbers, UUIDs or names, such as 0,1').env(
+      'CODISTILL_GPUS',
+    ),
+  );
   return { command: addLaunchOptions(command), work: run };
 }
 
 async function run(command: Command): Promise<ExitCode> {
-  const options = command.opts<LaunchOptions & { port: string }>();
+  const options = command.opts<LaunchOptions & { port: string; gpus?: string }>();
   const experiment = await experimentOf(command);
-  return launch(experiment, options, (training) => trainTogether(training, options.port));
+  const { gpus, backend, port } = options;
+  const cards = gpus === undefined ? ANY_CARD : dealCards(gpus, peerNames(experiment), backend);
+  if (cards.warning !== null) process.stderr.write(`${cards.warning}\n`);
+  return launch(experiment, options, (training) => trainTogether(training, port, cards));
 }

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import { createCommand } from '../config/commandLine.ts';
 import { TAUGHT_BY_PEERS } from '../config/rules.ts';
+import { addGpuOption } from '../config/trainingOptions.ts';
 import { type ExitCode, UsageError } from '../errors.ts';
 import { readSummary } from '../results/runFolder.ts';
 import type { RunStatus, RunSummary } from '../results/types.ts';
@@ -18,7 +19,7 @@ import {
 /** `codistill self`: one student that is its own teacher, without coordinator and sockets. */
 export function selfCommand(): Subcommand {
   const command = createCommand('self', 'train one student that is its own teacher, without any network');
-  return { command: addLaunchOptions(command), work: self };
+  return { command: addGpuOption(addLaunchOptions(command)), work: self };
 }
 
 async function self(command: Command): Promise<ExitCode> {
@@ -39,11 +40,18 @@ async function self(command: Command): Promise<ExitCode> {
 }
 
 async function trainAlone(training: Training): Promise<RunSummary> {
-  const { folder, signal } = training;
+  const { folder, signal, options } = training;
+  const planned = { backend: training.experiment.peers[0]!.backend, gpu: options.gpu };
   const program = await startProgram({
     name: 'self',
     entry: 'peer/self.js',
-    args: [training.experimentFile, '--dir', folder, ...training.methodFlags, ...machineFlags(training)],
+    args: [
+      training.experimentFile,
+      '--dir',
+      folder,
+      ...training.methodFlags,
+      ...machineFlags(training, planned),
+    ],
     logFile: join(folder, 'self.log'),
     onMessage: (message) => training.show(message as RunStatus),
   });

@@ -5,6 +5,7 @@ import { type PlannedPeer, peerNames } from '../config/peers.ts';
 import { ExitCode } from '../errors.ts';
 import { readSummary } from '../results/runFolder.ts';
 import type { RunStatus, RunSummary } from '../results/types.ts';
+import type { Cards } from './cards.ts';
 import { endProgram, failureOf, machineFlags, type Program, startProgram } from './program.ts';
 import type { Training } from './trainingCommand.ts';
 
@@ -15,9 +16,10 @@ const POLL_MS = 500;
  * and waits for their end.
  *
  * @param port of the coordinator; 0 takes a free one
+ * @param cards which GPU each peer computes on
  * @throws {CodistillError} when the training could not start, or the coordinator failed
  */
-export async function trainTogether(training: Training, port: string): Promise<RunSummary> {
+export async function trainTogether(training: Training, port: string, cards: Cards): Promise<RunSummary> {
   const { folder, signal } = training;
   const coordinator = await startProgram({
     name: 'coordinator',
@@ -39,7 +41,7 @@ export async function trainTogether(training: Training, port: string): Promise<R
     if (!listening) throw await failureOf(coordinator);
     const url = String(listening.url);
     for (const peer of peerNames(training.experiment)) {
-      if (!signal.aborted) programs.push(await startPeer(training, peer, url));
+      if (!signal.aborted) programs.push(await startPeer(training, peer, url, cards.of.get(peer.name)));
     }
     await follow(url, programs, training);
     const code = await coordinator.exited;
@@ -56,13 +58,18 @@ export async function trainTogether(training: Training, port: string): Promise<R
   }
 }
 
-function startPeer(training: Training, { name, model, backend }: PlannedPeer, url: string): Promise<Program> {
+function startPeer(
+  training: Training,
+  { name, model, backend }: PlannedPeer,
+  url: string,
+  card: string | undefined,
+): Promise<Program> {
   const folder = join(training.folder, 'peers', name);
   const place = ['--coordinator', url.replace(/^http/, 'ws'), '--name', name, '--model', model];
   return startProgram({
     name,
     entry: 'peer/main.js',
-    args: [...place, '--dir', folder, ...machineFlags(training, backend)],
+    args: [...place, '--dir', folder, ...machineFlags(training, { backend, gpu: card })],
     logFile: join(folder, 'peer.log'),
     // Native backends would each take all cores: share them out.
     env: { TF_NUM_INTRAOP_THREADS: String(threadsOfEach(peerNames(training.experiment).length)) },

@@ -25,6 +25,8 @@ const bytesOf = (length: number) =>
 export const NAME_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 /** The longest `label`, such as the name or path of a model. */
 export const LABEL_LENGTH = 128;
+/** The longest `text`, such as a reason. */
+export const TEXT_LENGTH = 512;
 
 const name = pattern(NAME_PATTERN);
 const count = integer(0);
@@ -34,7 +36,12 @@ const protocol = z.literal(PROTOCOL_VERSION, { error: `version ${PROTOCOL_VERSIO
 const fraction = z.number({ error: 'a number from 0 to 1' }).min(0).max(1);
 const finite = z.number({ error: 'a finite number' });
 const label = z.string({ error: `a string of at most ${LABEL_LENGTH} characters` }).max(LABEL_LENGTH);
-const text = z.string({ error: 'a string of at most 512 characters' }).max(512);
+const text = z.string({ error: `a string of at most ${TEXT_LENGTH} characters` }).max(TEXT_LENGTH);
+const refusedBackends = z
+  .array(z.object({ backend: label, reason: text }, { error: 'a map' }), {
+    error: 'an array of at most 8 maps',
+  })
+  .max(8);
 const digest = pattern(/^[0-9a-f]{64}$/);
 
 /** A tensor `[rows, classes]` as bytes: little-endian, row-major, in the encoding that `codec` names. */
@@ -81,6 +88,8 @@ const peerMessages = [
     testSize: positive,
     /** What may differ. */
     parameters: count,
+    /** The backends that this peer would have preferred, best first, and why they do not work there. */
+    refused: refusedBackends.optional(),
   }),
   /** student -> coordinator: predictions for one batch. Answered by `target` or `noTarget`. */
   z.object({ type: z.literal('logits'), ...rowFields, step: count, ...tensorFields }),

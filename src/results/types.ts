@@ -45,12 +45,20 @@ export interface EventRecord {
   readonly reason?: string;
 }
 
+/** A backend that does not work on a peer's machine. */
+export interface RefusedBackend {
+  readonly backend: string;
+  readonly reason: string;
+}
+
 export interface PeerSummary {
   readonly name: string;
   readonly model: string;
   readonly parameters: number;
   readonly backend: string;
   readonly device: string;
+  /** The backends that it would have preferred, best first, and why they do not work there. */
+  readonly refusedBackends: readonly RefusedBackend[];
   /** How its work ended. */
   readonly outcome: 'finished' | 'interrupted' | 'lost';
   /** Set when the peer's loss stood at the level of guessing: what was seen, and at which step. */
@@ -116,6 +124,9 @@ export interface PeerStatus {
   readonly name: string;
   readonly model: string;
   readonly backend: string;
+  readonly device: string;
+  /** As in its summary; `null` until it is ready. */
+  readonly refusedBackends: readonly RefusedBackend[] | null;
   readonly connected: boolean;
   readonly state: 'joining' | 'ready' | 'training' | 'done' | 'lost';
   /** Steps done, of `steps`. */

@@ -14,7 +14,7 @@ function fake(name: BackendName, outcome: Probe | Error, automatic = true): Fake
   return {
     name,
     automatic,
-    remedy: null,
+    usesGpu: name === 'tfjs-node-gpu' || name === 'webgpu',
     calls,
     async probe() {
       calls.push('probe');
@@ -30,12 +30,12 @@ function fake(name: BackendName, outcome: Probe | Error, automatic = true): Fake
 }
 
 const usable: Probe = { usable: true };
-const absent: Probe = { usable: false, reason: 'not installed' };
+const absent: Probe = { usable: false, reason: 'not installed', remedy: 'install it' };
 
 describe('loadBackend auto', () => {
   it('takes the first that is usable and does not touch the others', async () => {
     const registry = { 'tfjs-node-gpu': fake('tfjs-node-gpu', usable), wasm: fake('wasm', usable) };
-    expect(await loadBackend('auto', registry)).toEqual({
+    expect(await loadBackend('auto', undefined, registry)).toEqual({
       name: 'tfjs-node-gpu',
       device: 'tfjs-node-gpu device',
       refused: [],
@@ -45,9 +45,9 @@ describe('loadBackend auto', () => {
 
   it('goes on to the next after a refusal and tells why', async () => {
     const registry = { 'tfjs-node-gpu': fake('tfjs-node-gpu', absent), wasm: fake('wasm', usable) };
-    const loaded = await loadBackend('auto', registry);
+    const loaded = await loadBackend('auto', undefined, registry);
     expect(loaded.name).toBe('wasm');
-    expect(loaded.refused).toEqual([{ name: 'tfjs-node-gpu', reason: 'not installed' }]);
+    expect(loaded.refused).toEqual([{ backend: 'tfjs-node-gpu', reason: 'not installed' }]);
     expect(registry['tfjs-node-gpu'].calls).toEqual(['probe']);
   });
 
@@ -56,8 +56,8 @@ describe('loadBackend auto', () => {
       'tfjs-node-gpu': fake('tfjs-node-gpu', new Error('out of memory')),
       wasm: fake('wasm', usable),
     };
-    const loaded = await loadBackend('auto', registry);
-    expect(loaded.refused).toEqual([{ name: 'tfjs-node-gpu', reason: 'out of memory' }]);
+    const loaded = await loadBackend('auto', undefined, registry);
+    expect(loaded.refused).toEqual([{ backend: 'tfjs-node-gpu', reason: 'out of memory' }]);
   });
 
   it('fails with every reason when nothing is usable, and does not fall back to cpu', async () => {
@@ -66,7 +66,7 @@ describe('loadBackend auto', () => {
       wasm: fake('wasm', new Error('no memory')),
       cpu: fake('cpu', usable, false),
     };
-    const attempt = loadBackend('auto', registry);
+    const attempt = loadBackend('auto', undefined, registry);
     await expect(attempt).rejects.toThrow(BackendError);
     await expect(attempt).rejects.toThrow(/tfjs-node-gpu.*not installed[\s\S]*wasm.*no memory/);
     expect(registry.cpu.calls).toEqual([]);
@@ -76,13 +76,13 @@ describe('loadBackend auto', () => {
 describe('loadBackend by name', () => {
   it('takes that one only', async () => {
     const registry = { wasm: fake('wasm', usable), cpu: fake('cpu', usable, false) };
-    expect((await loadBackend('cpu', registry)).name).toBe('cpu');
+    expect((await loadBackend('cpu', undefined, registry)).name).toBe('cpu');
     expect(registry.wasm.calls).toEqual([]);
   });
 
   it('fails when it is not usable, whatever else is', async () => {
     const registry = { 'tfjs-node-gpu': fake('tfjs-node-gpu', absent), wasm: fake('wasm', usable) };
-    await expect(loadBackend('tfjs-node-gpu', registry)).rejects.toThrow(BackendError);
+    await expect(loadBackend('tfjs-node-gpu', undefined, registry)).rejects.toThrow(BackendError);
     expect(registry.wasm.calls).toEqual([]);
   });
 
@@ -90,7 +90,7 @@ describe('loadBackend by name', () => {
     const attempt = loadBackend('wsam');
     await expect(attempt).rejects.toThrow(UsageError);
     await expect(attempt).rejects.toThrow(
-      'did you mean "wasm"? Known: auto, tfjs-node-gpu, tfjs-node, wasm, cpu.',
+      'did you mean "wasm"? Known: auto, node, tfjs-node-gpu, webgpu, tfjs-node, wasm, cpu.',
     );
   });
 });

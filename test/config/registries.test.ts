@@ -8,7 +8,7 @@ describe('the names that an experiment accepts', () => {
   it('are those of the datasets, methods and backends that there are', () => {
     expect([...DATASETS].toSorted()).toEqual(Object.keys(datasets).toSorted());
     expect([...METHODS].toSorted()).toEqual(Object.keys(methods).toSorted());
-    expect(BACKENDS).toEqual(['auto', ...Object.keys(backends)]);
+    expect(BACKENDS).toEqual(['auto', 'node', ...Object.keys(backends)]);
   });
 
   it.each(METHODS)('allow %s with one peer just when its teachers are not other peers', (method) => {

@@ -6,6 +6,8 @@ export function peerAt(step: number, changes: Partial<PeerStatus> = {}): PeerSta
     name: 'peer-1',
     model: 'cnn-s',
     backend: 'wasm',
+    device: 'wasm SIMD, 1 thread',
+    refusedBackends: null,
     connected: true,
     state: 'training',
     step,

@@ -17,6 +17,7 @@ export function peer(name: string, test: Evaluation | null, changes: Partial<Pee
     parameters: 93_322,
     backend: 'wasm',
     device: 'AMD EPYC 7763',
+    refusedBackends: [],
     outcome: 'finished',
     steps: 775,
     test,

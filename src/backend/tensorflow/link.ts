@@ -6,8 +6,9 @@ import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { BackendError, messageOf } from '../../errors.ts';
 import { json, writeFileAtomic } from '../../results/files.ts';
+import { inspectPackage } from './inspect.ts';
 import type { TensorflowLibrary } from './locate.ts';
-import { addonOf, type Inspection, inspectPackage, PACKAGE, packageFolder } from './package.ts';
+import { addonOf, PACKAGE, packageFolder } from './package.ts';
 
 const require = createRequire(import.meta.url);
 
@@ -45,25 +46,21 @@ export async function link(library: TensorflowLibrary, folder = expectPackage())
   if (existsSync(addon)) await rename(addon, previous);
   await rename(built, addon);
   const found = await inspectPackage(folder);
-  if ('reason' in found) {
+  if ('usable' in found) {
     await rm(addon);
     if (existsSync(previous)) await rename(previous, addon);
     throw new BackendError(`The binding was built, but ${found.reason}.`);
   }
   if (existsSync(recordOf(addon))) await rm(previous, { force: true });
   else if (existsSync(previous)) await rename(previous, stockOf(addon));
-  const record = recordFor(library, found);
-  await writeFileAtomic(recordOf(addon), json(record));
-  return record;
-}
-
-function recordFor(library: TensorflowLibrary, found: Exclude<Inspection, { reason: string }>): LinkRecord {
-  return {
+  const record = {
     tensorflow: found.version,
-    gpu: found.gpu,
+    gpu: found.noGpu === null,
     libraries: library.libraries,
     linkedAt: new Date().toISOString(),
   };
+  await writeFileAtomic(recordOf(addon), json(record));
+  return record;
 }
 
 /** Two C++ files against TensorFlow's C interface, and Node-API; no other headers of Node.js are needed. */

@@ -4,6 +4,7 @@ import { mkdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { BackendError } from '../../errors.ts';
 import { cachePath } from '../../paths.ts';
+import { nvidiaDriver } from './nvidia.ts';
 
 /** The newest TensorFlow that the binding was tried with. */
 const VERSION = '2.21.0';
@@ -13,11 +14,6 @@ export function pipFolder(): string {
   return cachePath('tensorflow');
 }
 
-/** Whether a driver for NVIDIA's GPUs is there: on Linux, and on Windows' Linux. */
-function seesGpu(): boolean {
-  return existsSync('/proc/driver/nvidia/version') || existsSync('/dev/dxg');
-}
-
 /**
  * Installs TensorFlow for codistill alone: for the processor or, where a GPU is seen, with CUDA. Not done twice.
  *
@@ -25,7 +21,7 @@ function seesGpu(): boolean {
  * @throws {BackendError} when pip fails; what it said is on stderr
  */
 export async function installByPip(): Promise<string> {
-  const gpu = seesGpu();
+  const gpu = nvidiaDriver() !== null;
   const requirement = gpu ? `tensorflow[and-cuda]==${VERSION}` : `tensorflow-cpu==${VERSION}`;
   const folder = join(pipFolder(), `${VERSION}-${gpu ? 'cuda' : 'cpu'}`);
   if (existsSync(folder)) return folder;

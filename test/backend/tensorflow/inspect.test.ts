@@ -1,7 +1,7 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { inspectPackage } from '../../../src/backend/tensorflow/package.ts';
+import { inspectPackage } from '../../../src/backend/tensorflow/inspect.ts';
 import { temporaryFolder } from '../../support/temporaryFolder.ts';
 
 /** A package folder with an addon file, whose main module is `source`. */
@@ -73,7 +73,7 @@ describe('the probe of the native package', () => {
   }
 
   it('refuses one that hangs, after the time limit', async () => {
-    const probe = await inspectPackage(await packageOf('for (;;);'), 500);
+    const probe = await inspectPackage(await packageOf('for (;;);'), { limitMs: 500 });
     expect(probe).toEqual({ reason: expect.stringContaining('did not start within 0.5 s') });
   });
 

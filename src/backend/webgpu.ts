@@ -1,0 +1,24 @@
+import * as tf from '@tensorflow/tfjs';
+import type { Backend } from './types.ts';
+import { exposeGpu } from './webgpu/dawn.ts';
+import { findAdapter } from './webgpu/findAdapter.ts';
+
+/** Any GPU with a Vulkan, Metal or Direct3D 12 driver, by WebGPU; its reads are asynchronous only. */
+export const webgpu: Backend = {
+  name: 'webgpu',
+  automatic: true,
+  usesGpu: true,
+  async probe(gpu) {
+    const found = await findAdapter(gpu);
+    return 'usable' in found ? found : { usable: true };
+  },
+  async load(gpu) {
+    const adapter = await findAdapter(gpu);
+    if ('usable' in adapter) throw new Error(adapter.reason);
+    await exposeGpu(adapter.name);
+    // It looks for the GPU when it is imported.
+    await import('@tensorflow/tfjs-backend-webgpu');
+    if (!(await tf.setBackend('webgpu'))) throw new Error('WebGPU could not be initialised');
+    return `${adapter.name}, driver ${adapter.driver}`;
+  },
+};
