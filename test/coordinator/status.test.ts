@@ -25,6 +25,8 @@ describe('statusOf', () => {
             name: 'a',
             model: 'cnn-s',
             backend: 'wasm',
+            device: 'a CPU',
+            refusedBackends: null,
             connected: true,
             state: 'joining',
             step: 0,

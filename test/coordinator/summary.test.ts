@@ -28,6 +28,7 @@ describe('summarise', () => {
             waitFraction: 0.125,
             stepMs: 11,
           },
+          refusedBackends: [{ backend: 'webgpu', reason: 'no card' }],
           ...{ bytesUp: 11, bytesDown: 22, distillationOverhead: null, weightsDigest: 'ef'.repeat(32) },
           test: { accuracy: 0.75, nll: expect.any(Number), ece: expect.any(Number) },
         },

@@ -56,6 +56,7 @@ export function readyWith(changes: Partial<Message<'ready'>> = {}): Message<'rea
   return {
     ...{ type: 'ready', dataset: 'ab'.repeat(32), classes: 2, inputShape: [28, 28, 1] },
     ...{ trainSize: 8, testSize: 4, parameters: 100 },
+    refused: [{ backend: 'webgpu', reason: 'no card' }],
     ...changes,
   };
 }
