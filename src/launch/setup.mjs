@@ -26,19 +26,33 @@ if (major < 20 || (major === 20 && minor < 19)) {
   process.exit(2);
 }
 
-function run(command, args) {
+/** @returns whether it could be done; why not is on stderr */
+function tryTo(command, args, limitMs) {
   // On Windows, npm is a script that only a shell can start.
   const shell = process.platform === 'win32';
-  const { status, error } = spawnSync(command, args, { cwd: root, stdio: ['ignore', 2, 2], shell });
-  if (error) say(`could not start ${command}: ${error.message}`);
-  if (status !== 0) process.exit(status ?? 1);
+  const options = { cwd: root, stdio: ['ignore', 2, 2], shell, timeout: limitMs, killSignal: 'SIGKILL' };
+  const { status, error } = spawnSync(command, args, options);
+  if (error) say(`${command}: ${error.message}`);
+  return status === 0;
 }
 
-/** The library behind tfjs-node-gpu is some 400 MB: fetched only where a GPU can use it, from a host that answers. */
-async function gpuLibraryRefusal() {
-  if (!existsSync('/proc/driver/nvidia/version') && !existsSync('/dev/dxg')) return 'no NVIDIA GPU is seen';
-  const host = 'storage.googleapis.com';
-  const answers = await new Promise((resolve) => {
+function run(command, args) {
+  if (!tryTo(command, args)) process.exit(1);
+}
+
+/** The package's own installer waits for ever when its host falls silent. */
+const DOWNLOAD_LIMIT_MS = 20 * 60_000;
+
+const seesNvidia = () => existsSync('/proc/driver/nvidia/version') || existsSync('/dev/dxg');
+
+/** Other systems than Linux nearly always have a GPU that WebGPU can use. */
+function seesGpu() {
+  if (process.platform !== 'linux' || seesNvidia()) return true;
+  return existsSync('/dev/dri') && readdirSync('/dev/dri').some((name) => name.startsWith('renderD'));
+}
+
+function answers(host) {
+  return new Promise((resolve) => {
     const socket = connect({ host, port: 443, timeout: 5_000 });
     const settle = (answer) => {
       socket.destroy();
@@ -48,7 +62,31 @@ async function gpuLibraryRefusal() {
     socket.on('timeout', () => settle(false));
     socket.on('error', () => settle(false));
   });
-  return answers ? null : `${host} does not answer`;
+}
+
+/** The packages for GPUs are 50 and 400 MB: fetched only where a GPU can use them. Without them, everything works. */
+async function installForGpu() {
+  const leaveOut = (what, reason) =>
+    say(`${what} left out: ${reason} (codistill doctor tells how to add it later)`);
+  if (!seesGpu()) {
+    leaveOut('GPU packages', 'no GPU is seen');
+    return;
+  }
+  const { config } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+  say('fetching WebGPU');
+  const quietly = ['--no-audit', '--no-fund', '--loglevel=error'];
+  if (!tryTo('npm', ['install', '--no-save', ...quietly, `webgpu@${config.webgpu}`], DOWNLOAD_LIMIT_MS)) {
+    leaveOut('WebGPU', 'npm could not fetch it');
+  }
+  if (!seesNvidia()) return;
+  const host = 'storage.googleapis.com';
+  if (!(await answers(host))) {
+    leaveOut('GPU library of TensorFlow', `${host} does not answer`);
+    return;
+  }
+  say('fetching the GPU library of TensorFlow');
+  const stock = ['rebuild', '@tensorflow/tfjs-node-gpu', '--ignore-scripts=false', '--foreground-scripts'];
+  if (!tryTo('npm', stock, DOWNLOAD_LIMIT_MS)) leaveOut('GPU library of TensorFlow', 'its installer failed');
 }
 
 async function install() {
@@ -59,13 +97,7 @@ async function install() {
   if (existsSync(mark) && readFileSync(mark, 'utf8') === lock) return;
   say('installing dependencies');
   run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error']);
-  const refusal = await gpuLibraryRefusal();
-  if (refusal === null) {
-    say('fetching the GPU library');
-    run('npm', ['rebuild', '@tensorflow/tfjs-node-gpu', '--ignore-scripts=false', '--foreground-scripts']);
-  } else {
-    say(`GPU library left out: ${refusal} (codistill doctor tells how to add it later)`);
-  }
+  await installForGpu();
   writeFileSync(mark, lock);
 }
 
