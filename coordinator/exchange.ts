@@ -1,88 +1,144 @@
 import { getCodec, hasNonFinite } from '../src/codec/index.ts';
-import { leaveOneOut } from '../src/ensemble/meanProbabilities.ts';
+import { wantsLabels } from '../src/ensemble/wantsLabels.ts';
 import { CloseCode } from '../src/protocol/closeCodes.ts';
 import type { CoordinatorMessage, MessageOf, PeerMessage } from '../src/protocol/messages.ts';
 import type { Member } from './members.ts';
-import { contribute, type RoundEffect, reject } from './rounds.ts';
+import { contribute, type Payload, type RoundEffect, reject } from './rounds.ts';
 import type { Run, RunEffect } from './runState.ts';
+import { targetsOf } from './targets.ts';
 
-/** A student's logits: checked against the run, then counted in their round. */
-export function receiveLogits(
-  run: Run,
-  member: Member,
-  message: MessageOf<PeerMessage, 'logits'>,
-  nowMs: number,
-): RunEffect[] {
-  const { data, exchange } = run.options.settings;
-  const expected = [data.batchSize, member.ready?.classes];
+type Logits = MessageOf<PeerMessage, 'logits'>;
+
+/** What a peer says about a batch: checked against the run, then counted in its round. */
+export function receiveLogits(run: Run, member: Member, message: Logits, nowMs: number): RunEffect[] {
   if (member.state !== 'training') return malformed(run, member.name, 'logits: expected after start');
-  if (String(message.shape) !== String(expected)) {
-    return malformed(run, member.name, `logits.shape: expected [${expected}], got [${message.shape}]`);
-  }
-  if (message.codec !== exchange.codec) {
-    return malformed(run, member.name, `logits.codec: expected ${exchange.codec}, got ${message.codec}`);
-  }
-  const values = getCodec(message.codec).decode(message.data, message.shape[0], message.shape[1]);
-  if (hasNonFinite(values)) {
+  const problem = mismatchOf(run, member, message);
+  if (problem !== null) return malformed(run, member.name, problem);
+  const payload = payloadOf(message);
+  if (payload.logits && hasNonFinite(payload.logits)) {
     const detail = 'the logits hold values that are not finite';
     return perform(run, reject(run.rounds, member.name, message.round, detail));
   }
   // The batch's bytes are a view of the frame; they outlive it here.
   const { round, view } = message;
   const batch = message.batch.slice();
-  return perform(
-    run,
-    contribute(run.rounds, { peer: member.name, round, batch, view, logits: values }, nowMs),
+  return perform(run, contribute(run.rounds, { peer: member.name, round, batch, view, payload }, nowMs));
+}
+
+/** How a message differs from what the run's students need of this peer; `null` if it does not. */
+function mismatchOf(run: Run, member: Member, { logits, encodings = [], labels }: Logits): string | null {
+  const { wants } = run;
+  const { data, exchange } = run.options.settings;
+  if (wants === null) return 'logits: expected none, as the students need nothing of other peers';
+  const teaches = teachesIn(run, member);
+  const present = (value: unknown, needed: boolean, field: string): string | null =>
+    (value !== undefined) === needed
+      ? null
+      : `logits.${field}: expected ${needed ? 'it' : 'none'}, as the run's students ${needed ? '' : 'do not '}need it`;
+  const shape = [data.batchSize, member.ready?.classes];
+  const expected = teaches ? wants.encodings.map(keyOf).join(', ') : '';
+  const got = encodings.map(keyOf).join(', ');
+  return (
+    present(logits, teaches && wants.logits, 'logits') ??
+    present(labels, member.role === 'student' && wantsLabels(wants.ensemble), 'labels') ??
+    (logits && String(logits.shape) !== String(shape)
+      ? `logits.logits.shape: expected [${shape}], got [${logits.shape}]`
+      : null) ??
+    (logits && logits.codec !== exchange.codec
+      ? `logits.logits.codec: expected ${exchange.codec}, got ${logits.codec}`
+      : null) ??
+    (labels && labels.byteLength !== 2 * data.batchSize
+      ? `logits.labels: expected ${2 * data.batchSize} bytes, got ${labels.byteLength}`
+      : null) ??
+    (labels ? wrongLabel(classesOf(labels), member.ready!.classes) : null) ??
+    (got === expected ? null : `logits.encodings: expected ${expected || 'none'}, got ${got || 'none'}`)
   );
 }
 
-/** Turns what the rounds decided into messages: the ensemble of each student's teachers is made here. */
+function wrongLabel(labels: Uint16Array, classes: number): string | null {
+  const row = labels.findIndex((label) => label >= classes);
+  return row < 0 ? null : `logits.labels[${row}]: expected a class below ${classes}, got ${labels[row]}`;
+}
+
+/** Class numbers as they travel: uint16, little-endian. */
+function classesOf(bytes: Uint8Array): Uint16Array {
+  return Uint16Array.from({ length: bytes.length / 2 }, (_, i) => bytes[2 * i]! | (bytes[2 * i + 1]! << 8));
+}
+
+const keyOf = ({ layer, encoder }: { layer: string; encoder: string }): string => `${layer}:${encoder}`;
+
+/** Students teach each other where the run has no teachers. */
+export function teachesIn(run: Run, { role }: Member): boolean {
+  return role === 'teacher' || !run.options.places.some((place) => place.role === 'teacher');
+}
+
+function payloadOf({ logits, encodings = [], labels }: Logits): Payload {
+  return {
+    logits: logits ? getCodec(logits.codec).decode(logits.data, ...logits.shape) : null,
+    // Passed on as they are; they outlive the frame that they are views of.
+    encodings: encodings.map((encoding) => ({ ...encoding, data: encoding.data.slice() })),
+    labels: labels ? classesOf(labels) : null,
+  };
+}
+
+/** Turns what the rounds decided into messages. */
 export function perform(run: Run, effects: readonly RoundEffect[]): RunEffect[] {
-  return effects.flatMap((effect) =>
-    effect.type === 'commit' ? commit(run, effect) : noTarget(run, effect),
-  );
+  return effects.flatMap((effect) => messagesOf(run, effect));
+}
+
+function messagesOf(run: Run, effect: RoundEffect): RunEffect[] {
+  switch (effect.type) {
+    case 'commit':
+      return commit(run, effect);
+    case 'noTarget':
+      return noTarget(run, effect);
+    case 'advance': {
+      const { peer, ...message } = effect;
+      return sendTo(run, peer, message);
+    }
+  }
 }
 
 function commit(run: Run, effect: RoundEffect & { type: 'commit' }): RunEffect[] {
-  const { data, distill, exchange } = run.options.settings;
-  const { round, contributions } = effect;
-  const classes = contributions[0]![1].length / data.batchSize;
+  const { data, exchange } = run.options.settings;
+  const { round, batch, view, contributions, teachers, learners } = effect;
   const codec = getCodec(exchange.codec);
-  const targets = leaveOneOut(
-    contributions.map(([, values]) => values),
-    data.batchSize,
-    classes,
-    distill.temperature,
-  );
   run.committed += 1;
-  return contributions.flatMap(([peer], i) => {
-    const connection = run.connections.get(peer);
-    if (connection === undefined) return [];
-    const message: CoordinatorMessage = {
-      type: 'target',
-      round,
-      batch: effect.batch,
-      view: effect.view,
-      teachers: contributions.length - 1,
-      codec: exchange.codec,
-      shape: [data.batchSize, classes],
-      data: codec.encode(targets[i]!, data.batchSize, classes),
-    };
-    return [{ type: 'send', connection, message }];
+  const roles = { teachers, learners, rows: data.batchSize };
+  const targets = targetsOf(run.wants!, contributions, roles, run.recent);
+  const write = (logits: Float32Array): { codec: string; shape: [number, number]; data: Uint8Array } => {
+    const classes = logits.length / data.batchSize;
+    const shape: [number, number] = [data.batchSize, classes];
+    return { codec: exchange.codec, shape, data: codec.encode(logits, ...shape) };
+  };
+  const tensors = ({ logits, encodings }: Pick<Payload, 'logits' | 'encodings'>) => ({
+    ...(logits && { logits: write(logits) }),
+    ...(encodings.length > 0 && { encodings: [...encodings] }),
   });
+  return targets.flatMap(({ peer, apart, teachers: count, ...target }) =>
+    sendTo(run, peer, {
+      ...{ type: 'target', round, batch, view, teachers: count },
+      ...(apart ? { apart: apart.map(tensors) } : tensors(target)),
+    }),
+  );
 }
 
 function noTarget(run: Run, effect: RoundEffect & { type: 'noTarget' }): RunEffect[] {
-  const { type, peer, ...rest } = effect;
-  run.missed[effect.reason] += 1;
-  const connection = run.connections.get(peer);
+  const { peer, ...message } = effect;
+  // A teacher misses no target; what of it was refused is an event all the same.
+  if (run.members.get(peer)?.role === 'student') run.missed[effect.reason] += 1;
   return [
     {
       type: 'event',
       record: { event: 'missed', peer, round: effect.round, reason: `${effect.reason}: ${effect.detail}` },
     },
-    ...(connection === undefined ? [] : [{ type: 'send' as const, connection, message: { type, ...rest } }]),
+    ...sendTo(run, peer, message),
   ];
+}
+
+function sendTo(run: Run, peer: string, message: CoordinatorMessage): RunEffect[] {
+  const connection = run.connections.get(peer);
+  return connection === undefined ? [] : [{ type: 'send', connection, message }];
 }
 
 /** The end of a connection that broke the protocol. */

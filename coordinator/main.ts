@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { peerNames } from '../src/config/peers.ts';
+import { placesOf } from '../src/config/peers.ts';
 import { runSettings } from '../src/config/schema.ts';
 import { ExitCode } from '../src/errors.ts';
 import { createLogger } from '../src/logger.ts';
@@ -17,7 +17,7 @@ await runProgram(async () => {
   const logger = createLogger('coordinator', options.logLevel);
   const id = runFolderName(experiment.name, new Date());
   const folder = options.dir ?? join('runs', id);
-  const run = createRun({ id, settings: runSettings(experiment), places: peerNames(experiment) });
+  const run = createRun({ id, settings: runSettings(experiment), places: placesOf(experiment) });
   const server = await startServer({
     run,
     host: options.host,

@@ -8,11 +8,16 @@ type Ready = MessageOf<PeerMessage, 'ready'>;
 export interface Place {
   readonly name: string;
   readonly model: string;
+  readonly role: Role;
 }
+
+/** Whether a peer learns, or only tells what it predicts. */
+export type Role = 'student' | 'teacher';
 
 /** One peer of the run, across its connections. */
 export interface Member {
   readonly name: string;
+  readonly role: Role;
   model: string;
   backend: string;
   device: string;
@@ -48,21 +53,32 @@ export function takePlace(
   hello: Hello,
 ): { readonly name: string; readonly model: string } | Refusal {
   const known = members.get(hello.name ?? '');
-  if (known) return { name: known.name, model: hello.model ?? known.model };
-  const free = freePlaces(members, places);
+  const role = hello.role ?? 'student';
+  if (known?.role === role) return { name: known.name, model: hello.model ?? known.model };
+  if (known) return { refused: `"${known.name}" is a ${known.role}, and this one says that it is a ${role}` };
+  const its = places.filter((place) => place.role === role);
+  const named = places.find(({ name }) => name === hello.name);
+  if (named && named.role !== role) {
+    return { refused: `"${named.name}" is the place of a ${named.role}, and this one says that it is a ${role}` };
+  }
+  if (its.length === 0) return { refused: `the run has no ${role}s` };
+  const free = freePlaces(members, its);
   const place =
     free.find(({ name }) => name === hello.name) ??
     free.find(({ model }) => hello.model === undefined || model === hello.model) ??
     free[0];
   if (place) return { name: hello.name ?? place.name, model: hello.model ?? place.model };
-  return { refused: `the run has its ${places.length} peers already: ${[...members.keys()].join(', ')}` };
+  const taken = [...members.values()].filter((member) => member.role === role);
+  return {
+    refused: `the run has its ${its.length} ${role}s already: ${taken.map(({ name }) => name).join(', ')}`,
+  };
 }
 
 /** A peer with the name of a place has that one; one with a name of its own has the first left with its model. */
 function freePlaces(members: Members, places: readonly Place[]): Place[] {
   const free = places.filter(({ name }) => !members.has(name));
-  for (const { name, model } of members.values()) {
-    if (places.some((place) => place.name === name)) continue;
+  for (const { name, model, role } of members.values()) {
+    if (role !== places[0]?.role || places.some((place) => place.name === name)) continue;
     const sameModel = free.findIndex((place) => place.model === model);
     free.splice(Math.max(0, sameModel), 1);
   }
@@ -86,6 +102,7 @@ export function admit(members: Members, name: string, model: string, hello: Hell
   }
   const member: Member = {
     name,
+    role: hello.role ?? 'student',
     ...facts,
     state: 'joining',
     ready: null,

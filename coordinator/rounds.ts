@@ -3,13 +3,18 @@
  * and when. A function here changes the state it is given and returns what follows from that as data; equal histories
  * give equal effects.
  *
- * A round is one batch. It opens with the first student's logits and closes when every awaited student has sent:
+ * A round is one batch. It opens with the first logits and closes when everybody who is awaited has sent:
  *
  *     awaited = connected, not done, not lagging, and not past the round
  *
- * A student that lets the deadline pass is *lagging*: nobody waits for it any more. Its next logits are answered
- * `late` with the round that the others are at; it goes there and is awaited again, unless that happened too often.
+ * Who lets the deadline pass is *lagging*: nobody waits for it any more. Its next logits are answered `late` with the
+ * round that the others are at; it goes there and is awaited again, unless that happened too often.
+ *
+ * Students set the pace. Time runs from the first student's logits, not from those of a teacher, who has less to do and
+ * is early; and a round that only teachers have sent to stays open for as long as a student may still come to it.
+ * Otherwise a frozen teacher would run through all batches while the students are away, and leave them behind.
  */
+import type { WireEncoding } from '../src/protocol/messages.ts';
 
 export interface RoundsOptions {
   /** Least number of teachers that a target is made of; `all`: no deadline, only a student that leaves is not waited for. */
@@ -21,7 +26,12 @@ export interface RoundsOptions {
 /** Missed deadlines after which a student that fell behind is not awaited again before it is on time by itself. */
 const MAX_STRIKES = 3;
 
+/** A student or a teacher, as far as the rounds know it. */
 interface Student {
+  /** Whether targets are made of what it says. */
+  teaches: boolean;
+  /** Whether it gets targets. */
+  learns: boolean;
   connected: boolean;
   done: boolean;
   lagging: boolean;
@@ -43,8 +53,17 @@ export type View = 'shared' | 'own';
 interface OpenRound {
   readonly batch: Uint8Array<ArrayBuffer>;
   readonly view: View;
-  readonly openedAtMs: number;
-  readonly contributions: Map<string, Float32Array>;
+  /** When the first student sent; `null` while only teachers have. */
+  openedAtMs: number | null;
+  readonly contributions: Map<string, Payload>;
+}
+
+/** What a peer says about a batch; the rounds do not look into it. */
+export interface Payload {
+  readonly logits: Float32Array | null;
+  readonly encodings: readonly WireEncoding[];
+  /** True classes of the rows, where the ensemble needs them. */
+  readonly labels: Uint16Array | null;
 }
 
 export interface Rounds {
@@ -64,8 +83,14 @@ export type RoundEffect =
       readonly round: number;
       readonly batch: Uint8Array<ArrayBuffer>;
       readonly view: View;
-      readonly contributions: readonly (readonly [peer: string, logits: Float32Array])[];
+      readonly contributions: readonly (readonly [peer: string, payload: Payload])[];
+      /** Those among the contributors that targets are made of. */
+      readonly teachers: ReadonlySet<string>;
+      /** Those that get one. */
+      readonly learners: ReadonlySet<string>;
     }
+  /** Tell a teacher that it can go on; `nextRound` when it fell behind and is to go on there. */
+  | { readonly type: 'advance'; readonly peer: string; readonly round: number; readonly nextRound?: number }
   /** Tell a student to train on the labels alone; `nextRound` when it fell behind and is to go on there. */
   | {
       readonly type: 'noTarget';
@@ -81,7 +106,7 @@ export interface Contribution {
   readonly round: number;
   readonly batch: Uint8Array<ArrayBuffer>;
   readonly view: View;
-  readonly logits: Float32Array;
+  readonly payload: Payload;
 }
 
 export function createRounds(options: RoundsOptions): Rounds {
@@ -89,13 +114,20 @@ export function createRounds(options: RoundsOptions): Rounds {
 }
 
 /** A student begins, or is back with a new connection. Joining a run that is under way, it is awaited once it has caught up. */
-export function join(rounds: Rounds, peer: string, nowMs: number): void {
+export function join(
+  rounds: Rounds,
+  peer: string,
+  nowMs: number,
+  { teaches, learns }: { readonly teaches: boolean; readonly learns: boolean },
+): void {
   const known = rounds.students.get(peer);
   if (known) {
     Object.assign(known, { connected: true, busyAtMs: nowMs });
     return;
   }
   rounds.students.set(peer, {
+    teaches,
+    learns,
     connected: true,
     done: false,
     lagging: rounds.lastClosed >= 0,
@@ -127,7 +159,7 @@ export function heard(rounds: Rounds, peer: string, busy: boolean, nowMs: number
 
 /** A student's logits for one round. Every contribution is answered by exactly one effect, now or when its round closes. */
 export function contribute(rounds: Rounds, contribution: Contribution, nowMs: number): RoundEffect[] {
-  const { peer, round, batch, view, logits } = contribution;
+  const { peer, round, batch, view, payload } = contribution;
   const student = rounds.students.get(peer);
   if (!student) throw new Error(`internal: logits from "${peer}", who never joined`);
   student.busy = false;
@@ -144,10 +176,11 @@ export function contribute(rounds: Rounds, contribution: Contribution, nowMs: nu
     );
     return [refusal, ...settleAll(rounds)];
   }
-  const open: OpenRound = existing ?? { batch, view, openedAtMs: nowMs, contributions: new Map() };
+  const open: OpenRound = existing ?? { batch, view, openedAtMs: null, contributions: new Map() };
   rounds.open.set(round, open);
+  if (student.learns) open.openedAtMs ??= nowMs;
   // The first one counts: a repetition after a reconnect is answered when the round closes.
-  if (!open.contributions.has(peer)) open.contributions.set(peer, logits);
+  if (!open.contributions.has(peer)) open.contributions.set(peer, payload);
   student.strikes = Math.max(0, student.strikes - 1);
   return settleAll(rounds);
 }
@@ -184,14 +217,20 @@ export function nextDeadlineMs(rounds: Rounds): number | null {
   return next === Number.POSITIVE_INFINITY ? null : next;
 }
 
-/** For whom the oldest open round waits, and since when: what a person is told. */
+/** For whom the oldest open round of a student waits, and since when: what a person is told. */
 export function waitingFor(
   rounds: Rounds,
 ): { readonly round: number; readonly peers: readonly string[]; readonly sinceMs: number } | null {
-  const oldest = [...rounds.open.keys()].sort((a, b) => a - b)[0];
+  const oldest = roundsOfStudents(rounds)[0];
   if (oldest === undefined) return null;
   const peers = awaited(rounds, oldest).map(([peer]) => peer);
-  return { round: oldest, peers, sinceMs: rounds.open.get(oldest)!.openedAtMs };
+  return { round: oldest, peers, sinceMs: rounds.open.get(oldest)!.openedAtMs! };
+}
+
+/** The open rounds that a student has sent to, oldest first. */
+function roundsOfStudents(rounds: Rounds): number[] {
+  const those = [...rounds.open].filter(([, { openedAtMs }]) => openedAtMs !== null);
+  return those.map(([round]) => round).sort((a, b) => a - b);
 }
 
 function awaited(rounds: Rounds, round: number): [string, Student][] {
@@ -201,7 +240,7 @@ function awaited(rounds: Rounds, round: number): [string, Student][] {
 }
 
 function deadlineMs(rounds: Rounds, open: OpenRound, student: Student): number {
-  if (rounds.options.quorum === 'all') return Number.POSITIVE_INFINITY;
+  if (open.openedAtMs === null || rounds.options.quorum === 'all') return Number.POSITIVE_INFINITY;
   return Math.max(open.openedAtMs, student.busyAtMs) + rounds.options.maxWaitMs;
 }
 
@@ -209,8 +248,16 @@ function deadlineMs(rounds: Rounds, open: OpenRound, student: Student): number {
 function settleAll(rounds: Rounds): RoundEffect[] {
   return [...rounds.open.keys()]
     .sort((a, b) => a - b)
-    .filter((round) => awaited(rounds, round).length === 0)
+    .filter((round) => awaited(rounds, round).length === 0 && !keptForStudents(rounds, round))
     .flatMap((round) => close(rounds, round));
+}
+
+/** Whether only teachers have sent, and a student may still come: one that is away, or late for an earlier round. */
+function keptForStudents(rounds: Rounds, round: number): boolean {
+  if (rounds.open.get(round)!.openedAtMs !== null) return false;
+  return [...rounds.students.values()].some(
+    (s) => s.learns && !s.done && s.round < round && s.resumesAt <= round,
+  );
 }
 
 function close(rounds: Rounds, round: number): RoundEffect[] {
@@ -218,16 +265,37 @@ function close(rounds: Rounds, round: number): RoundEffect[] {
   rounds.open.delete(round);
   rounds.lastClosed = Math.max(rounds.lastClosed, round);
   const byName = [...contributions].sort(([a], [b]) => (a < b ? -1 : 1));
-  const teachers = byName.length - 1;
+  const those = (what: 'teaches' | 'learns'): string[] =>
+    byName.map(([peer]) => peer).filter((peer) => rounds.students.get(peer)![what]);
+  const [teachers, learners] = [those('teaches'), those('learns')];
+  const taught = byName.map(([peer]) => peer).filter((peer) => !learners.includes(peer));
+  if (learners.length === 0) return taught.map((peer) => skipAhead(rounds, peer, round));
+  const advances = taught.map((peer): RoundEffect => ({ type: 'advance', peer, round }));
+  // A student is no teacher of its own.
+  const others = teachers.length - (teachers.includes(learners[0]!) ? 1 : 0);
   const { quorum } = rounds.options;
   const needed = quorum === 'all' ? 1 : quorum;
-  if (teachers >= needed) return [{ type: 'commit', round, batch, view, contributions: byName }];
-  const reason = teachers === 0 ? 'noTeachers' : 'quorum';
+  if (others >= needed) {
+    const sets = { teachers: new Set(teachers), learners: new Set(learners) };
+    return [{ type: 'commit', round, batch, view, contributions: byName, ...sets }, ...advances];
+  }
+  const reason = others === 0 ? 'noTeachers' : 'quorum';
   const detail =
-    teachers === 0
-      ? 'no other student sent logits for this batch'
-      : `${teachers} teachers, the quorum is ${needed}`;
-  return byName.map(([peer]) => ({ type: 'noTarget', peer, round, reason, detail }));
+    others === 0
+      ? 'nobody who teaches sent anything for this batch'
+      : `${others} teachers, the quorum is ${needed}`;
+  return [
+    ...learners.map((peer): RoundEffect => ({ type: 'noTarget', peer, round, reason, detail })),
+    ...advances,
+  ];
+}
+
+/** The answer to a teacher of a round without students: to go on where the students are. */
+function skipAhead(rounds: Rounds, peer: string, round: number): RoundEffect {
+  const nextRound = roundsOfStudents(rounds).find((each) => each > round);
+  if (nextRound === undefined) return { type: 'advance', peer, round };
+  rounds.students.get(peer)!.resumesAt = nextRound;
+  return { type: 'advance', peer, round, nextRound };
 }
 
 function answerLate(rounds: Rounds, student: Student, peer: string, round: number): RoundEffect {
@@ -235,6 +303,7 @@ function answerLate(rounds: Rounds, student: Student, peer: string, round: numbe
   student.resumesAt = nextRound;
   student.round = Math.max(student.round, round);
   student.lagging = student.strikes >= MAX_STRIKES;
+  if (!student.learns) return { type: 'advance', peer, round, nextRound };
   const detail = `round ${round} is closed; the others are at round ${nextRound}`;
   return { type: 'noTarget', peer, round, reason: 'late', detail, nextRound };
 }

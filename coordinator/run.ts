@@ -1,5 +1,6 @@
 import { getCodec } from '../src/codec/index.ts';
 import { CloseCode } from '../src/protocol/closeCodes.ts';
+import { CHECKPOINT_CHUNK_BYTES } from '../src/protocol/limits.ts';
 import {
   type CoordinatorMessage,
   type MessageOf,
@@ -7,7 +8,7 @@ import {
   PROTOCOL_VERSION,
 } from '../src/protocol/messages.ts';
 import { metricsOf } from '../src/results/recorder.ts';
-import { malformed, perform, receiveLogits } from './exchange.ts';
+import { malformed, perform, receiveLogits, teachesIn } from './exchange.ts';
 import { admit, byName, type Member, mismatch, takePlace } from './members.ts';
 import { addChunk, createPredictions } from './predictions.ts';
 import { heard, join, leave, tick } from './rounds.ts';
@@ -81,6 +82,8 @@ export function receive(run: Run, peer: string, message: PeerMessage, nowMs: num
     case 'notice':
       member.collapsed = message.event === 'collapsed' ? message.reason : null;
       return [{ type: 'event', record: { event: message.event, peer, reason: message.reason } }];
+    case 'checkpoint':
+      return checkpoint(run, member, message);
     case 'predictions':
       return predictions(run, member, message);
     case 'done': {
@@ -164,7 +167,7 @@ function ready(
 ): RunEffect[] {
   // One that is back is compared with itself as well: what it has handed in has the shape that it declared.
   const reference = byName(run.members).find((m) => m.ready !== null);
-  const reason = reference ? mismatch(message, reference) : null;
+  const reason = (reference ? mismatch(message, reference) : null) ?? misfit(run, member, message);
   if (reason !== null) {
     const connection = run.connections.get(member.name)!;
     return [
@@ -180,15 +183,69 @@ function ready(
   const everyone = byName(run.members);
   if (everyone.length < run.options.places.length || everyone.some((m) => m.state !== 'ready')) return [];
   run.phase = 'training';
+  run.wants = everyone.find((m) => m.ready?.wants)?.ready?.wants ?? null;
   return [{ type: 'event', record: { event: 'started' } }, ...start(run, everyone, nowMs)];
 }
 
 function start(run: Run, members: readonly Member[], nowMs: number): RunEffect[] {
-  const peers = byName(run.members).map(({ name }) => name);
+  const everyone = byName(run.members);
+  const peers = everyone.map(({ name }) => name);
   return members.map((member) => {
+    const { name, role } = member;
     member.state = 'training';
-    join(run.rounds, member.name, nowMs);
-    return { type: 'send', connection: run.connections.get(member.name)!, message: { type: 'start', peers } };
+    const teaches = teachesIn(run, member);
+    const learns = role === 'student';
+    join(run.rounds, name, nowMs, { teaches, learns });
+    const teachers = everyone
+      .filter((other) => run.wants && learns && other.name !== name && teachesIn(run, other))
+      .map((other) => ({ name: other.name, model: other.model, layers: layersOf(run, other) }));
+    const connection = run.connections.get(name)!;
+    const message: CoordinatorMessage = {
+      type: 'start',
+      peers,
+      ...(teachers.length > 0 && { teachers }),
+      ...(run.wants && teaches && { wants: run.wants }),
+    };
+    return { type: 'send', connection, message };
+  });
+}
+
+/** What is told of a teacher's layers: nothing where no features are compared, as a frame has no room for those of many. */
+function layersOf({ wants }: Run, { ready }: Member): Record<string, number[]> {
+  return wants?.encodings.length ? (ready?.layers ?? {}) : {};
+}
+
+/** Why a student's needs cannot be met in this run; `null` if they can. */
+function misfit(run: Run, member: Member, { wants }: MessageOf<PeerMessage, 'ready'>): string | null {
+  if (member.role === 'teacher') return wants ? 'wants: expected none of a teacher' : null;
+  const reference = byName(run.members).find(({ role, ready }) => role === 'student' && ready !== null);
+  if (reference && JSON.stringify(reference.ready!.wants) !== JSON.stringify(wants)) {
+    return `wants: expected those of ${reference.name}, as all students learn by the same method`;
+  }
+  const { places } = run.options;
+  const teachers = places.filter(({ role }) => role === 'teacher').length || places.length - 1;
+  return wants && wants.ensemble !== 'apart' && wants.encodings.length > 0 && teachers > 1
+    ? `features can be compared with those of one teacher, and here are ${teachers}`
+    : null;
+}
+
+/** A piece of a student's weights goes to the others as it is. */
+function checkpoint(run: Run, member: Member, message: MessageOf<PeerMessage, 'checkpoint'>): RunEffect[] {
+  const { type, ...piece } = message;
+  if (member.state !== 'training') return malformed(run, member.name, 'checkpoint: expected after start');
+  if (run.options.settings.exchange.mode !== 'checkpoint') {
+    return malformed(run, member.name, 'checkpoint: expected none, as this run exchanges predictions');
+  }
+  if (piece.data.byteLength > CHECKPOINT_CHUNK_BYTES || piece.offset + piece.data.byteLength > piece.size) {
+    const reason = `checkpoint.data: expected at most ${CHECKPOINT_CHUNK_BYTES} bytes within ${piece.size}`;
+    return malformed(run, member.name, reason);
+  }
+  const data = piece.data.slice();
+  return byName(run.members).flatMap(({ name, role, state }): RunEffect[] => {
+    const connection = run.connections.get(name);
+    if (connection === undefined || name === member.name || role === 'teacher' || state !== 'training')
+      return [];
+    return [{ type: 'send', connection, message: { type, peer: member.name, ...piece, data } }];
   });
 }
 
@@ -210,10 +267,10 @@ function hasStarted({ state }: Member): boolean {
   return state === 'training' || state === 'done';
 }
 
-/** The run is over when nobody is left who could still finish. */
+/** The run is over when no student is left who could still finish. */
 function finishIfOver(run: Run): RunEffect[] {
-  const everyone = byName(run.members);
-  if (run.phase !== 'training' || !everyone.every((m) => m.state === 'done' || m.state === 'lost')) return [];
+  const students = byName(run.members).filter(({ role }) => role === 'student');
+  if (run.phase !== 'training' || !students.every((m) => m.state === 'done' || m.state === 'lost')) return [];
   run.phase = 'finished';
   return [{ type: 'finished' }];
 }

@@ -1,11 +1,12 @@
 import type { RunSettings } from '../src/config/schema.ts';
 import type { CloseCode } from '../src/protocol/closeCodes.ts';
-import type { CoordinatorMessage } from '../src/protocol/messages.ts';
+import type { CoordinatorMessage, Wants } from '../src/protocol/messages.ts';
 import type { Untimed } from '../src/results/recorder.ts';
 import type { EventRecord, MetricsRecord } from '../src/results/types.ts';
 import type { Members, Place } from './members.ts';
 import type { Predictions } from './predictions.ts';
 import { createRounds, type MissReason, type Rounds } from './rounds.ts';
+import type { RecentRounds } from './targets.ts';
 
 /** Leases that a peer may take to load, or for its first step, which compiles kernels on some devices. */
 export const SLOW_START_LEASES = 10;
@@ -25,6 +26,9 @@ export interface Run {
   /** The connection of each peer that has one. */
   readonly connections: Map<string, number>;
   readonly rounds: Rounds;
+  /** What the students need of their teachers; `null` while none has said. */
+  wants: Wants | null;
+  readonly recent: RecentRounds;
   committed: number;
   readonly missed: Record<MissReason, number>;
   readonly predictions: Map<string, Predictions>;
@@ -47,6 +51,8 @@ export function createRun(options: RunOptions): Run {
     members: new Map(),
     connections: new Map(),
     rounds: createRounds({ quorum, maxWaitMs: maxWait }),
+    wants: null,
+    recent: [],
     committed: 0,
     missed: { noTeachers: 0, quorum: 0, late: 0, refused: 0 },
     predictions: new Map(),

@@ -232,7 +232,9 @@ function notHello(connection: number): RunEffect {
 function frameLimitOf(run: Run, peer: string | null): number {
   if (peer === null) return PRE_AUTH_FRAME_BYTES;
   const classes = run.members.get(peer)?.ready?.classes;
-  return classes === undefined ? MAX_FRAME_BYTES : frameLimit(run.options.settings.data.batchSize, classes);
+  // Encodings of features are of any size: maps of layers are megabytes.
+  if (classes === undefined || run.wants?.encodings.length) return MAX_FRAME_BYTES;
+  return frameLimit(run.options.settings.data.batchSize, classes);
 }
 
 /**

@@ -1,3 +1,4 @@
+import { methodLabel } from '../src/config/methods.ts';
 import { duration } from '../src/results/format.ts';
 import type { RunStatus } from '../src/results/types.ts';
 import { byName } from './members.ts';
@@ -13,11 +14,12 @@ export function statusOf(run: Run, nowMs: number, startedAtMs: number): RunStatu
   const { noTeachers, quorum, late, refused } = run.missed;
   return {
     run: run.options.id,
-    method: run.options.settings.distill.method,
+    method: methodLabel(run.options.settings.distill),
     phase: run.phase,
     waitingFor: whatIsWaitedFor(run, nowMs),
     peers: members.map(({ progress, evaluation, ready, ...member }) => ({
       name: member.name,
+      role: member.role,
       model: member.model,
       backend: member.backend,
       device: member.device,

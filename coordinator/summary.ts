@@ -1,4 +1,5 @@
 import { hasNonFinite } from '../src/codec/index.ts';
+import { methodLabel } from '../src/config/methods.ts';
 import { meanOfAll } from '../src/ensemble/meanProbabilities.ts';
 import type { MethodSummary, PeerSummary } from '../src/results/types.ts';
 import { agreement, evaluateLogits } from '../src/training/metrics.ts';
@@ -14,7 +15,8 @@ import type { Run } from './runState.ts';
  */
 export function summarise(run: Run, interrupted: boolean, seconds: number): MethodSummary {
   const members = byName(run.members);
-  const complete = members.flatMap(({ name }) => {
+  const students = members.filter(({ role }) => role === 'student');
+  const complete = students.flatMap(({ name }) => {
     const predictions = run.predictions.get(name);
     // One that has diverged would make the mean of all NaN.
     return predictions && isComplete(predictions) && !hasNonFinite(predictions.logits) ? [predictions] : [];
@@ -24,9 +26,9 @@ export function summarise(run: Run, interrupted: boolean, seconds: number): Meth
   const logits = complete.map((predictions) => predictions.logits);
   const labels = complete[0]?.labels;
   return {
-    method: run.options.settings.distill.method,
+    method: methodLabel(run.options.settings.distill),
     testSamples: members.find(({ ready }) => ready)?.ready?.testSize ?? 0,
-    peers: members.map((member) => summarisePeer(run, member, classes)),
+    peers: members.map((member) => summarisePeer(run, member, classes, interrupted)),
     ensemble:
       several && labels ? evaluateLogits(meanOfAll(logits, labels.length, classes), labels, classes) : null,
     agreement: several ? agreement(logits, classes) : null,
@@ -36,7 +38,15 @@ export function summarise(run: Run, interrupted: boolean, seconds: number): Meth
   };
 }
 
-function summarisePeer(run: Run, member: Member, classes: number): PeerSummary {
+/** How a peer's work ended. A teacher is never done: it has finished when it is there to the end. */
+function outcomeOf({ role, state, connected, done }: Member, interrupted: boolean): PeerSummary['outcome'] {
+  if (done) return done.outcome;
+  if (role === 'student' || state !== 'training') return 'lost';
+  if (interrupted) return 'interrupted';
+  return connected ? 'finished' : 'lost';
+}
+
+function summarisePeer(run: Run, member: Member, classes: number, interrupted: boolean): PeerSummary {
   const { name, model, backend, device, done, progress, collapsed } = member;
   const predictions = run.predictions.get(name);
   return {
@@ -46,7 +56,8 @@ function summarisePeer(run: Run, member: Member, classes: number): PeerSummary {
     backend,
     device,
     refusedBackends: member.ready?.refused ?? [],
-    outcome: done?.outcome ?? 'lost',
+    role: member.role,
+    outcome: outcomeOf(member, interrupted),
     ...(collapsed !== null && { collapsed }),
     steps: done?.step ?? progress?.step ?? 0,
     test:

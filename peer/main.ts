@@ -2,21 +2,24 @@ import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { loadBackend } from '../src/backend/select.ts';
 import type { Refusal } from '../src/backend/types.ts';
-import { getCodec } from '../src/codec/index.ts';
+import { methodsIn } from '../src/config/methods.ts';
 import { runSettingsSchema } from '../src/config/schema.ts';
-import { getMethod } from '../src/distill/index.ts';
+import { objectiveFrom } from '../src/distill/fromSettings.ts';
+import type { FeatureShapes } from '../src/distill/types.ts';
 import { ExitCode, UsageError } from '../src/errors.ts';
+import { findMethods } from '../src/findMethods.ts';
 import { createLogger, type Logger } from '../src/logger.ts';
 import { runProgram, type StopSignal, stopOnSignals } from '../src/program.ts';
 import { LABEL_LENGTH, PROTOCOL_VERSION, TEXT_LENGTH } from '../src/protocol/messages.ts';
+import { findWeights } from '../src/results/weightFiles.ts';
+import { assignWeights } from '../src/training/modelWeights.ts';
+import { loadNetwork } from './network.ts';
 import { type PeerOptions, parsePeerOptions } from './options.ts';
-import { resultMessages } from './resultMessages.ts';
+import { learn, teachOthers } from './roles.ts';
 import { createSession, type Session } from './session.ts';
 import { openSocket } from './socket.ts';
-import { createStudent, type Student } from './student.ts';
-import { emaTeachers, noTeachers, peerTeachers, type TeacherSource } from './teachers.ts';
 import { totalSteps } from './train.ts';
-import { work } from './work.ts';
+import { expectAllowed, wantsOf } from './wants.ts';
 
 /** What a stopped peer allows the coordinator to acknowledge its last messages. */
 const HURRY_MS = 500;
@@ -38,6 +41,7 @@ await runProgram(async () => {
       incarnation: randomUUID(),
       backend: backend.name,
       device: backend.device.slice(0, LABEL_LENGTH),
+      role: options.role,
     },
     connect: (events) => openSocket(options.coordinator, options.token, events),
     patienceMs: options.patienceMs,
@@ -78,14 +82,20 @@ async function takePart(
   const settings = parsed.data;
   const { name, model: modelName } = welcome;
   const folder = options.dir ?? join('runs', welcome.run, 'peers', name);
-  const student = await createStudent({
+  const network = await loadNetwork({
     name,
     model: modelName,
     settings,
     download: options.download,
     ...(options.dataDir !== undefined && { dataDir: options.dataDir }),
   });
-  const { dataset } = student;
+  const { dataset } = network;
+  const learns = options.role === 'student';
+  if (!learns) assignWeights(network.model, (await findWeights(options.weights!, modelName)).tensors);
+  const methods = await findMethods(methodsIn(settings.distill));
+  const objective = learns ? objectiveFrom(settings.distill, methods) : null;
+  const wants = objective && wantsOf(objective, Object.keys(network.layers), settings.exchange.ensemble);
+  if (wants) expectAllowed(wants, network, settings);
   logger.info({ peer: name, model: modelName, dataset: dataset.source, folder }, 'ready');
 
   const facts = {
@@ -94,46 +104,31 @@ async function takePart(
     inputShape: [...dataset.imageShape] as [number, number, number],
     trainSize: dataset.train.count,
     testSize: dataset.test.count,
-    parameters: student.parameterCount,
+    parameters: network.parameterCount,
     refused: refused.map(({ backend, reason }) => ({ backend, reason: reason.slice(0, TEXT_LENGTH) })),
+    layers: mutable(network.layers),
+    ...(wants && { wants }),
   };
   // Nobody is to wait for a peer that is about to leave.
   if (stop.signal.aborted) return stop.exitCode();
   const start = await Promise.race([session.ready(facts), stopped]);
   if (!start) return stop.exitCode();
-  logger.info({ peers: start.peers, steps: totalSteps(settings, dataset) }, 'training');
+  logger.info({ peers: start.peers, steps: totalSteps(settings, dataset) }, learns ? 'training' : 'teaching');
 
-  const result = await work({
-    student,
-    modelName,
-    settings,
-    teachers: teachersOf(student, session, settings),
-    folder,
-    signal: stop.signal,
-    report: (message) => {
-      session.report(message);
-      if (message.type === 'notice')
-        logger.warn({ step: message.step, reason: message.reason }, message.event);
-      else logger.debug(message, message.type);
-    },
-  });
-  logger.info({ outcome: result.outcome, step: result.step, ...result.final?.evaluation }, 'trained');
-  const delivered = session.finish(resultMessages(result, dataset.test.labels, facts.classes));
+  const context = { network, settings, session, wants, start, stop, logger };
+  const { delivered } = objective
+    ? await learn({ ...context, objective, modelName, folder })
+    : await teachOthers(context);
   if (stop.signal.aborted) {
     await Promise.race([delivered, new Promise((resolve) => setTimeout(resolve, HURRY_MS))]);
     return stop.exitCode();
   }
   await Promise.race([delivered, stopped]);
-  student.dispose();
+  network.dispose();
   return stop.signal.aborted ? stop.exitCode() : ExitCode.ok;
 }
 
-function teachersOf(
-  student: Student,
-  session: Session,
-  { data, exchange, distill }: Parameters<typeof totalSteps>[0],
-): TeacherSource {
-  if (student.ema) return emaTeachers(student.ema);
-  if (getMethod(distill.method).teachers === 'none') return noTeachers;
-  return peerTeachers(session, { view: data.view, codec: exchange.codec }, getCodec(exchange.codec).encode);
+/** Shapes as they are sent. */
+function mutable(layers: FeatureShapes): Record<string, number[]> {
+  return Object.fromEntries(Object.entries(layers).map(([layer, shape]) => [layer, [...shape]]));
 }

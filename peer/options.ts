@@ -13,6 +13,9 @@ export interface PeerOptions {
   readonly token: string | null;
   readonly name: string | undefined;
   readonly model: string | undefined;
+  readonly role: 'student' | 'teacher';
+  /** Of a teacher: a file, or a run folder. */
+  readonly weights: string | undefined;
   readonly backend: string;
   readonly gpu: string | undefined;
   readonly dataDir: string | undefined;
@@ -45,6 +48,17 @@ export function parsePeerOptions(argv: readonly string[]): PeerOptions {
           .env('CODISTILL_MODEL'),
       )
       .addOption(
+        new Option('--role <role>', 'whether to learn, or to teach with weights that stay as they are')
+          .choices(['student', 'teacher'])
+          .default('student')
+          .env('CODISTILL_ROLE'),
+      )
+      .addOption(
+        new Option('--weights <path>', "a teacher's weights: a safetensors file, or a run folder").env(
+          'CODISTILL_WEIGHTS',
+        ),
+      )
+      .addOption(
         new Option('--name <name>', 'name in the run; default: of the first free place')
           .argParser(nameArgument)
           .env('CODISTILL_NAME'),
@@ -59,11 +73,16 @@ export function parsePeerOptions(argv: readonly string[]): PeerOptions {
   addGpuOption(command);
   addOutputOptions(command, 'where weights and checkpoints go; default: runs/<run>/peers/<name>');
   const options = command.parse(argv, { from: 'user' }).opts();
+  if (options.role === 'teacher' && options.weights === undefined) {
+    throw new UsageError('--role teacher: expected --weights, a safetensors file or a run folder.');
+  }
   return {
     coordinator: coordinatorUrl(options.coordinator),
     token: options.tokenFile === undefined ? null : readToken(options.tokenFile),
     name: options.name,
     model: options.model,
+    role: options.role,
+    weights: options.weights,
     backend: options.backend,
     gpu: options.gpu,
     dataDir: options.dataDir,

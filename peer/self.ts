@@ -3,6 +3,7 @@ import { loadBackend } from '../src/backend/select.ts';
 import { createCommand } from '../src/config/commandLine.ts';
 import { addExperimentOptions, overridesFrom } from '../src/config/flags.ts';
 import { loadExperiment } from '../src/config/load.ts';
+import { methodLabel, methodsIn } from '../src/config/methods.ts';
 import { peerNames } from '../src/config/peers.ts';
 import { type Experiment, runSettings } from '../src/config/schema.ts';
 import {
@@ -11,7 +12,9 @@ import {
   addTrainingOptions,
   type TrainingOptions,
 } from '../src/config/trainingOptions.ts';
+import { objectiveFrom } from '../src/distill/fromSettings.ts';
 import { ExitCode, UsageError } from '../src/errors.ts';
+import { findMethods } from '../src/findMethods.ts';
 import { createLogger } from '../src/logger.ts';
 import { runProgram, stopOnSignals } from '../src/program.ts';
 import { metricsOf, openRecorder } from '../src/results/recorder.ts';
@@ -19,6 +22,7 @@ import { defaultRunFolder, writeReport } from '../src/results/runFolder.ts';
 import { summaryFile } from '../src/results/summaryFile.ts';
 import type { PeerStatus, RunStatus } from '../src/results/types.ts';
 import type { Report } from './log.ts';
+import { loadNetwork } from './network.ts';
 import { summariseAlone } from './selfSummary.ts';
 import { createStudent } from './student.ts';
 import { emaTeachers, noTeachers } from './teachers.ts';
@@ -55,7 +59,7 @@ await runProgram(async () => {
   const [planned] = peerNames(experiment);
   const { name, model } = planned!;
   const settings = runSettings(experiment);
-  const { method } = settings.distill;
+  const method = methodLabel(settings.distill);
   const logger = createLogger('self', options.logLevel);
   const stop = stopOnSignals();
   const startedAt = performance.now();
@@ -63,13 +67,28 @@ await runProgram(async () => {
 
   const { name: backend, device, refused } = await loadBackend(options.backend, options.gpu);
   logger.info({ backend, device, refused }, 'backend');
-  const student = await createStudent({ ...options, name, model, settings });
+  const network = await loadNetwork({ ...options, name, model, settings });
+  const student = await createStudent(
+    network,
+    objectiveFrom(settings.distill, await findMethods(methodsIn(settings.distill))),
+    settings,
+    null,
+  );
   const { dataset } = student;
   logger.info({ model, dataset: dataset.source, folder, steps: totalSteps(settings, dataset) }, 'training');
 
   const recorder = await openRecorder(folder, experiment);
   let status: PeerStatus = {
-    ...{ name, model, backend, device, refusedBackends: refused, connected: true, state: 'training' },
+    ...{
+      name,
+      role: 'student',
+      model,
+      backend,
+      device,
+      refusedBackends: refused,
+      connected: true,
+      state: 'training',
+    },
     ...{ step: 0, steps: totalSteps(settings, dataset), loss: null, accuracy: null, testAccuracy: null },
     ...{ imagesPerSecond: 0, waitFraction: 0, collapsed: null },
   };

@@ -18,6 +18,7 @@ export function summariseAlone(training: {
     peers: [
       {
         name,
+        role: 'student',
         model,
         parameters: student.parameterCount,
         backend,

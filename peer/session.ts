@@ -13,9 +13,31 @@ type Hello = MessageOf<PeerMessage, 'hello'>;
 type Ready = MessageOf<PeerMessage, 'ready'>;
 type Logits = MessageOf<PeerMessage, 'logits'>;
 
+/** What a teacher's encoder made of one of its layers. */
+export interface ReceivedEncoding {
+  readonly layer: string;
+  readonly encoder: string;
+  readonly shape: readonly number[];
+  readonly values: Float32Array;
+}
+
+/** What one teacher, or several as one, says about a batch. */
+export interface Received {
+  readonly logits: Float32Array | null;
+  readonly encodings: readonly ReceivedEncoding[];
+}
+
 /** What a student gets for its logits. */
 export type Answer =
-  | { readonly kind: 'target'; readonly logits: Float32Array; readonly teachers: number }
+  | {
+      readonly kind: 'target';
+      /** `[batch, classes]`, as asked for; `null` when the method needs none. */
+      readonly logits: Float32Array | null;
+      readonly encodings: readonly ReceivedEncoding[];
+      /** Instead of both, what each teacher says. */
+      readonly apart: readonly Received[] | null;
+      readonly teachers: number;
+    }
   | {
       readonly kind: 'none';
       readonly reason: string;
@@ -41,14 +63,24 @@ export interface Session {
   join(): Promise<Welcome>;
   /** Tells that data and model are loaded, now and after every reconnect. Resolves when training starts. */
   ready(facts: Omit<Ready, 'type'>): Promise<Start>;
-  /** Exchanges predictions for a target; never rejects while the run goes on. */
-  exchange(logits: Omit<Logits, 'type'>): Promise<Answer>;
+  /**
+   * Exchanges predictions for a target; never rejects while the run goes on.
+   *
+   * @param shape of the target's logits
+   */
+  exchange(logits: Omit<Logits, 'type'>, shape: readonly [batch: number, classes: number]): Promise<Answer>;
   /** Sends a report; dropped when there is no connection, as only the newest matters. */
   report(message: PeerMessage): void;
   /** Hands in the results, again after a reconnect; resolves when the coordinator has saved them. */
   finish(results: readonly PeerMessage[]): Promise<void>;
   /** Ends the wait for a target, this one and all later ones: the work is to end, and steps go on with the labels alone. */
   abandon(): void;
+  /** Calls `listener` with every piece of another peer's weights, in the place of the one before. */
+  onCheckpoint(listener: (piece: MessageOf<CoordinatorMessage, 'checkpoint'>) => void): void;
+  /** Resolves when the connection is there, or will never be again. */
+  online(): Promise<void>;
+  /** Whether the run is over for this peer: there is no connection, and there will be none. */
+  isOver(): boolean;
   /** Leaves, whatever is under way; harmless when it is closed already. */
   close(): void;
 }
@@ -59,6 +91,9 @@ const SILENCE_MS = 15_000;
 const READING_MS = 1_000;
 /** How long a coordinator has to answer the end of a connection. */
 const CLOSING_MS = 1_000;
+
+/** Of other peers' weights: a mebibyte each. */
+const MAX_EARLY_PIECES = 256;
 
 const INTERRUPTED: Answer = { kind: 'none', reason: 'interrupted' };
 
@@ -84,8 +119,20 @@ export function createSession(options: SessionOptions): Session {
   let ready: Ready | null = null;
   let results: readonly PeerMessage[] | null = null;
   let abandoned = false;
-  let pending: { readonly request: Omit<Logits, 'type'>; readonly resolve: (answer: Answer) => void } | null =
-    null;
+  /** Pieces that came before anybody listened. */
+  const early: MessageOf<CoordinatorMessage, 'checkpoint'>[] = [];
+  let onCheckpoint = (piece: MessageOf<CoordinatorMessage, 'checkpoint'>): void => {
+    if (early.length < MAX_EARLY_PIECES) early.push(piece);
+  };
+  const awaiting: (() => void)[] = [];
+  const settleAwaiting = (): void => {
+    for (const resolve of awaiting.splice(0)) resolve();
+  };
+  let pending: {
+    readonly request: Omit<Logits, 'type'>;
+    readonly shape: readonly [batch: number, classes: number];
+    readonly resolve: (answer: Answer) => void;
+  } | null = null;
   const joined = deferred<Welcome>();
   const started = deferred<Start>();
   const finished = deferred<void>();
@@ -116,6 +163,7 @@ export function createSession(options: SessionOptions): Session {
     clearTimeout(retryTimer);
     clearTimeout(silenceTimer);
     answer({ kind: 'none', reason });
+    settleAwaiting();
     if (!socket) return;
     socket.close(code, reason);
     cutAfter(CLOSING_MS);
@@ -213,6 +261,7 @@ export function createSession(options: SessionOptions): Session {
         phase = 'started';
         link = 'started';
         started.resolve(message);
+        settleAwaiting();
         return;
       case 'target':
         receiveTarget(message);
@@ -225,6 +274,17 @@ export function createSession(options: SessionOptions): Session {
           ...(message.nextRound !== undefined && { nextRound: message.nextRound }),
         });
         return;
+      case 'advance':
+        if (message.round !== pending?.request.round) return;
+        answer({
+          kind: 'none',
+          reason: 'advance',
+          ...(message.nextRound !== undefined && { nextRound: message.nextRound }),
+        });
+        return;
+      case 'checkpoint':
+        onCheckpoint(message);
+        return;
       case 'finished':
         leave(CloseCode.finished, 'finished');
         finished.resolve();
@@ -236,15 +296,22 @@ export function createSession(options: SessionOptions): Session {
     if (!request || message.round !== request.round) return;
     const sameRows =
       message.view === request.view &&
-      String(message.shape) === String(request.shape) &&
+      [message, ...(message.apart ?? [])].every(
+        ({ logits }) => !logits || String(logits.shape) === String(pending!.shape),
+      ) &&
       message.batch.every((byte, i) => byte === request.batch[i]);
     if (!sameRows) {
       answer({ kind: 'none', reason: 'the target belongs to other samples' });
       return;
     }
-    const logits = getCodec(message.codec).decode(message.data, ...message.shape);
-    if (hasNonFinite(logits)) answer({ kind: 'none', reason: 'the target is not finite' });
-    else answer({ kind: 'target', logits, teachers: message.teachers });
+    const whole = received(message);
+    const apart = message.apart?.map(received) ?? null;
+    const all = [whole, ...(apart ?? [])].flatMap(({ logits, encodings }) => [
+      ...(logits ? [logits] : []),
+      ...encodings.map(({ values }) => values),
+    ]);
+    if (all.some(hasNonFinite)) answer({ kind: 'none', reason: 'the target is not finite' });
+    else answer({ kind: 'target', ...whole, apart, teachers: message.teachers });
   };
 
   return {
@@ -257,10 +324,10 @@ export function createSession(options: SessionOptions): Session {
       if (link === 'welcomed') send(ready);
       return started.promise;
     },
-    exchange(request) {
+    exchange(request, shape) {
       if (link !== 'started') return Promise.resolve({ kind: 'none', reason: 'disconnected' });
       return new Promise((resolve) => {
-        pending = { request, resolve };
+        pending = { request, shape, resolve };
         // Sent in any case: the others of the round wait for it.
         send({ type: 'logits', ...request });
         if (abandoned) answer(INTERRUPTED);
@@ -279,11 +346,49 @@ export function createSession(options: SessionOptions): Session {
     abandon() {
       abandoned = true;
       answer(INTERRUPTED);
+      settleAwaiting();
+    },
+    onCheckpoint(listener) {
+      onCheckpoint = listener;
+      for (const piece of early.splice(0)) listener(piece);
+    },
+    isOver: () => phase === 'closed',
+    online() {
+      if (link === 'started' || phase === 'closed') return Promise.resolve();
+      return new Promise((resolve) => awaiting.push(resolve));
     },
     close() {
       leave(CloseCode.finished, 'leaving');
     },
   };
+}
+
+type Target = MessageOf<CoordinatorMessage, 'target'>;
+
+function received({ logits, encodings = [] }: Pick<Target, 'logits' | 'encodings'>): Received {
+  return {
+    logits: logits ? decode(logits) : null,
+    encodings: encodings.map(({ layer, encoder, ...tensor }) => ({
+      ...{ layer, encoder, shape: tensor.shape },
+      values: decode(tensor),
+    })),
+  };
+}
+
+function decode({
+  codec,
+  shape,
+  data,
+}: {
+  codec: string;
+  shape: readonly number[];
+  data: Uint8Array;
+}): Float32Array {
+  return getCodec(codec).decode(
+    data,
+    1,
+    shape.reduce((product, size) => product * size, 1),
+  );
 }
 
 function deferred<T>(): Deferred<T> {

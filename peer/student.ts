@@ -1,79 +1,64 @@
-import { setImmediate as eventLoopTurn } from 'node:timers/promises';
 import type { RunSettings } from '../src/config/schema.ts';
-import { loadDataset } from '../src/datasets/load.ts';
-import type { Dataset } from '../src/datasets/types.ts';
-import { getMethod } from '../src/distill/index.ts';
-import { findModel } from '../src/findModel.ts';
-import type { Model } from '../src/models/types.ts';
-import { deriveKey } from '../src/random.ts';
+import type { Objective } from '../src/distill/objective.ts';
+import type { FeatureShapes } from '../src/distill/types.ts';
 import { createEmaTeacher, type EmaTeacher } from '../src/training/emaTeacher.ts';
-import { predictTestSet } from '../src/training/evaluate.ts';
 import { createSgd, type Optimizer } from '../src/training/optimizer.ts';
+import { createStudentLoss, type StudentLoss } from '../src/training/studentLoss.ts';
+import type { Network } from './network.ts';
 
-export interface StudentOptions {
-  readonly name: string;
-  /** A model's name, or the path of a module that exports one. */
-  readonly model: string;
-  readonly settings: RunSettings;
-  readonly dataDir?: string;
-  readonly download: boolean;
-}
-
-/** One student with all that its training needs on this machine. */
-export interface Student {
-  readonly name: string;
-  readonly dataset: Dataset;
-  readonly model: Model;
-  readonly parameterCount: number;
+/** A network with all that its training needs. */
+export interface Student extends Network {
+  readonly loss: StudentLoss;
+  /** Of the model's parameters and those of the loss, in this order. */
   readonly optimizer: Optimizer;
-  /** The moving average of the student, where the method wants one. */
+  /** The moving average of the student, where the method has one: as its own teacher, or in the place of itself before others. */
   readonly ema: EmaTeacher | null;
-  /** Logits on the whole test set, `[testSize, classes]`; `null` when `signal` stopped it. */
-  predictTestSet(signal: AbortSignal, afterBatch: () => void): Promise<Float32Array | null>;
-  dispose(): void;
 }
 
 /**
- * Loads the data and makes the model, its optimiser and its teacher.
+ * Makes the loss, the optimiser and the student's own teacher.
  *
- * @throws {UsageError} for an unknown model or dataset, {@link DataError} for missing or damaged files
+ * @param teacherLayers of the networks that it learns from, as far as they have the same; `null` without any
+ * @throws {UsageError} when a method needs a layer that a network does not have
  */
-export async function createStudent(options: StudentOptions): Promise<Student> {
-  const { name, settings } = options;
-  const factory = await findModel(options.model);
-  const dataset = await loadDataset({ ...settings.data, ...options, seed: settings.seed });
-  const seed = deriveKey(settings.seed, 'weights', name);
-  const modelOptions = { inputShape: dataset.imageShape, classes: dataset.classNames.length, seed };
-  const model = factory(modelOptions);
-  const optimizer = createSgd(model.parameters, settings.training.optimizer);
-  const ema =
-    getMethod(settings.distill.method).teachers === 'ema'
-      ? createEmaTeacher(model, factory(modelOptions), settings.distill.emaDecay)
-      : null;
-  return {
-    name,
-    dataset,
+export async function createStudent(
+  network: Network,
+  objective: Objective,
+  settings: RunSettings,
+  teacherLayers: FeatureShapes | null,
+): Promise<Student> {
+  const { model, dataset, seed } = network;
+  const loss = createStudentLoss(objective, {
     model,
-    parameterCount: [...model.parameters.values()].reduce((sum, { size }) => sum + size, 0),
+    student: network.layers,
+    teacher: teacherLayers,
+    trainSize: dataset.train.count,
+    trainLabels: dataset.train.labels,
+    batchSize: settings.data.batchSize,
+    seed,
+  });
+  const optimizer = createSgd(
+    new Map([...model.parameters, ...loss.parameters]),
+    settings.training.optimizer,
+  );
+  const decay = emaDecayOf(objective);
+  const ema = decay === null ? null : createEmaTeacher(model, await network.another(), decay);
+  return {
+    ...network,
+    loss,
     optimizer,
     ema,
-    async predictTestSet(signal, afterBatch) {
-      const stopped = new Error('stopped');
-      try {
-        return await predictTestSet(model, dataset, async () => {
-          afterBatch();
-          await eventLoopTurn();
-          if (signal.aborted) throw stopped;
-        });
-      } catch (error) {
-        if (error === stopped) return null;
-        throw error;
-      }
-    },
     dispose() {
       optimizer.dispose();
       ema?.dispose();
-      model.dispose();
+      loss.dispose();
+      network.dispose();
     },
   };
+}
+
+/** Every method that uses the student's moving average has its decay as an option; `null` when none does. */
+function emaDecayOf({ terms }: Objective): number | null {
+  const term = terms.find(({ method }) => method.teachers === 'ema' || method.sends === 'ema');
+  return term ? (term.options as { decay: number }).decay : null;
 }

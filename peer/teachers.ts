@@ -1,21 +1,28 @@
 import * as tf from '@tensorflow/tfjs';
+import { encodingKey } from '../src/distill/objective.ts';
+import type { Outputs, TeacherOutputs } from '../src/distill/types.ts';
 import { batchDigest } from '../src/protocol/batchDigest.ts';
+import type { Wants } from '../src/protocol/messages.ts';
 import type { EmaTeacher } from '../src/training/emaTeacher.ts';
-import type { Session } from './session.ts';
+import { contributionOf } from './contribution.ts';
+import { littleEndian } from './littleEndian.ts';
+import type { Answer, Received, Session } from './session.ts';
 
 /** What a student knows about its batch when it asks for a target. */
 export interface Lesson {
   readonly step: number;
   readonly ids: Uint32Array;
   readonly images: tf.Tensor4D;
-  /** The student's own predictions, `[batch, classes]`. */
-  readonly logits: tf.Tensor2D;
+  /** True classes, `[batch]`. */
+  readonly labels: Uint16Array;
+  /** The student's own outputs. */
+  readonly student: Outputs;
 }
 
 /** What the teachers say about a batch. */
 export interface Teaching {
-  /** Teacher logits, `[batch, classes]`, owned by the caller; `null`: this step uses the labels alone. */
-  readonly target: tf.Tensor2D | null;
+  /** Owned by the caller; `null`: this step uses the labels alone. */
+  readonly target: TeacherOutputs | null;
   /** Time spent waiting for others, in milliseconds. */
   readonly waitedMs: number;
   /** The step to go on with, when this student fell behind the others. */
@@ -29,6 +36,10 @@ export interface TeacherSource {
   updated(step: number): void;
 }
 
+export function logitsAlone(logits: tf.Tensor2D): TeacherOutputs {
+  return { logits, encodings: {} };
+}
+
 /** Nobody teaches. */
 export const noTeachers: TeacherSource = {
   teach: async () => ({ target: null, waitedMs: 0 }),
@@ -38,7 +49,7 @@ export const noTeachers: TeacherSource = {
 /** The moving average of the student's own weights teaches; nothing leaves this process. */
 export function emaTeachers(teacher: EmaTeacher): TeacherSource {
   return {
-    teach: async ({ images }) => ({ target: teacher.predict(images), waitedMs: 0 }),
+    teach: async ({ images }) => ({ target: logitsAlone(teacher.predict(images)), waitedMs: 0 }),
     updated: (step) => teacher.update(step),
   };
 }
@@ -46,30 +57,48 @@ export function emaTeachers(teacher: EmaTeacher): TeacherSource {
 /** The other peers teach: predictions go to the coordinator, what the others predicted comes back. */
 export function peerTeachers(
   session: Session,
-  options: { readonly view: 'shared' | 'own'; readonly codec: 'float16' | 'float32' },
-  encode: (logits: Float32Array, rows: number, classes: number) => Uint8Array<ArrayBuffer>,
+  options: {
+    readonly view: 'shared' | 'own';
+    readonly codec: 'float16' | 'float32';
+    /** What others need of this student; `null` when it teaches nobody. */
+    readonly wants: Wants | null;
+    /** Whose predictions are sent instead of the student's own; `null`: its own. */
+    readonly ema: EmaTeacher | null;
+    /** Whether the coordinator needs the true classes to make the target. */
+    readonly sendsLabels: boolean;
+  },
 ): TeacherSource {
   return {
-    async teach({ step, ids, logits }) {
-      const [rows, classes] = logits.shape;
-      const data = encode(await logits.data<'float32'>(), rows, classes);
+    async teach({ step, ids, images, labels, student }) {
+      const averaged = options.ema?.predict(images);
+      const said = averaged ? { ...student, logits: averaged } : student;
+      const contribution = options.wants ? await contributionOf(said, options.wants, options.codec) : {};
+      averaged?.dispose();
       const sentAt = performance.now();
-      const answer = await session.exchange({
-        round: step,
-        step,
-        batch: batchDigest(ids),
-        view: options.view,
-        codec: options.codec,
-        shape: [rows, classes],
-        data,
-      });
+      const request = {
+        ...{ round: step, step, batch: batchDigest(ids), view: options.view },
+        ...contribution,
+        ...(options.sendsLabels && { labels: littleEndian(labels) }),
+      };
+      const answer = await session.exchange(request, student.logits.shape);
       const waitedMs = performance.now() - sentAt;
-      if (answer.kind === 'target') {
-        return { target: tf.tensor2d(answer.logits, [rows, classes]), waitedMs };
-      }
+      if (answer.kind === 'target') return { target: tensorsOf(answer, student.logits.shape), waitedMs };
       const nextStep = answer.nextRound;
       return { target: null, waitedMs, ...(nextStep !== undefined && { nextStep }) };
     },
-    updated: () => {},
+    updated: (step) => options.ema?.update(step),
   };
+}
+
+function tensorsOf(
+  { apart, ...whole }: Answer & { kind: 'target' },
+  shape: [batch: number, classes: number],
+): TeacherOutputs {
+  const tensors = ({ logits, encodings }: Received): TeacherOutputs => ({
+    logits: logits && tf.tensor2d(logits, shape),
+    encodings: Object.fromEntries(
+      encodings.map(({ values, shape: its, ...each }) => [encodingKey(each), tf.tensor(values, [...its])]),
+    ),
+  });
+  return { ...tensors(whole), ...(apart && { apart: apart.map(tensors) }) };
 }

@@ -5,12 +5,11 @@ import { viewKey } from '../src/datasets/augment.ts';
 import { createBatcher } from '../src/datasets/batch.ts';
 import { batchIds, stepsPerEpoch } from '../src/datasets/sampler.ts';
 import type { Dataset } from '../src/datasets/types.ts';
-import { getMethod } from '../src/distill/index.ts';
 import { distillationShareAt } from '../src/exchange/distillationWeight.ts';
 import type { Model } from '../src/models/types.ts';
-import { batchLoss } from '../src/training/loss.ts';
 import { clipByGlobalNorm, type Optimizer } from '../src/training/optimizer.ts';
 import { learningRateAt } from '../src/training/schedules.ts';
+import type { StudentLoss } from '../src/training/studentLoss.ts';
 import { type Vjp, vjp } from '../src/training/vjp.ts';
 import type { TrainingLog } from './log.ts';
 import type { TeacherSource } from './teachers.ts';
@@ -20,6 +19,8 @@ export interface Training {
   readonly settings: RunSettings;
   readonly dataset: Dataset;
   readonly model: Model;
+  readonly loss: StudentLoss;
+  /** Of the model's parameters and those of the loss, in this order. */
   readonly optimizer: Optimizer;
   readonly teachers: TeacherSource;
   readonly log: TrainingLog;
@@ -49,9 +50,8 @@ export function totalSteps({ data, training }: RunSettings, dataset: Dataset): n
  * @returns steps done when it ended, by itself or by the signal
  */
 export async function train(run: Training): Promise<number> {
-  const { settings, dataset, model, optimizer, teachers, log } = run;
+  const { settings, dataset, model, optimizer, loss, teachers, log } = run;
   const { seed, data, training, distill } = settings;
-  const method = getMethod(distill.method);
   const parameters = [...model.parameters.values()];
   const batcher = createBatcher({
     set: dataset.train,
@@ -74,22 +74,25 @@ export async function train(run: Training): Promise<number> {
     const labels = hold(tf.tensor1d(Int32Array.from(batch.labels), 'int32'));
 
     // 2. The forward pass.
-    const pass = hold(vjp(() => [model.forward(images, true).logits], parameters));
-    const logits = pass.outputs[0] as tf.Tensor2D;
+    const pass = hold(vjp(() => loss.forward(images), parameters));
+    const student = loss.outputs(pass.outputs);
 
     // 3. The exchange; none while the teachers know too little to be worth listening to.
-    const share = method.teachers === 'none' ? 0 : distillationShareAt(step, distill);
-    const lesson = { step, ids, images, logits };
+    const share = distillationShareAt(step, distill);
+    const lesson = { step, ids, images, labels: batch.labels, student };
     const teaching = share > 0 ? await teachers.teach(lesson) : { target: null, waitedMs: 0 };
-    const target = hold(teaching.target);
+    const teacher = teaching.target;
+    for (const one of teacher ? [teacher, ...(teacher.apart ?? [])] : []) {
+      for (const tensor of [one.logits, ...Object.values(one.encodings)]) hold(tensor);
+    }
 
     // 4. The loss.
-    const kdWeight = distill.kdWeight * share;
-    const loss = batchLoss(method, logits, labels, target, { ...distill, kdWeight });
-    hold(loss.gradient);
+    const epoch = step / epochSteps;
+    const result = loss.of({ student, labels, teacher, ids, step, share, epoch, epochs: training.epochs });
+    for (const gradient of [...result.outputs, ...result.modules]) hold(gradient);
 
     // 5. The backward pass and the update.
-    const gradients = pass.backward([loss.gradient]).map(hold);
+    const gradients = [...pass.backward(result.outputs).map(hold), ...result.modules];
     const clipped =
       training.clipNorm === null ? gradients : clipByGlobalNorm(gradients, training.clipNorm).map(hold);
     const learningRate = learningRateAt(step, steps, schedule);
@@ -101,9 +104,9 @@ export async function train(run: Training): Promise<number> {
       step: next,
       steps,
       samples: data.batchSize,
-      sums: loss.sums,
+      sums: result.sums,
       learningRate,
-      distillationWeight: target ? kdWeight : 0,
+      distillationWeight: result.weight,
       waitedMs: teaching.waitedMs,
     });
     return next;

@@ -31,9 +31,10 @@ export async function saveWeights(folder: string, student: Student, modelName: s
 
 /** Writes all that training would need to go on from `step`: weights, optimiser, and the averaged teacher if any. */
 export async function saveCheckpoint(folder: string, student: Student, step: number): Promise<void> {
-  const { model, optimizer, ema } = student;
+  const { model, loss, optimizer, ema } = student;
   const tensors = new Map([
     ...(await readVariables(weightsOf(model), 'model.')),
+    ...(await readVariables(new Map([...loss.parameters, ...loss.buffers]), 'modules.')),
     ...(await readVariables(optimizer.slots, 'optimizer.')),
     ...(ema ? await readVariables(ema.state, 'teacher.') : []),
   ]);

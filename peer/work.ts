@@ -33,7 +33,7 @@ export interface WorkResult {
 /** A student's whole work: train, evaluate, checkpoint, and save the weights at the end, also when it is interrupted. */
 export async function work(options: WorkOptions): Promise<WorkResult> {
   const { student, settings, signal, report, folder } = options;
-  const { model, dataset, optimizer, name } = student;
+  const { model, dataset, optimizer, loss, name } = student;
   const steps = totalSteps(settings, dataset);
   // A tenth of the training, or what the schedules hold back, is time enough to beat guessing.
   const graceSteps = Math.max(100, settings.training.warmUpSteps, Math.ceil(steps / 10));
@@ -63,6 +63,7 @@ export async function work(options: WorkOptions): Promise<WorkResult> {
     settings,
     dataset,
     model,
+    loss,
     optimizer,
     teachers,
     log,

@@ -1,6 +1,5 @@
 import { resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
-import { messageOf, UsageError } from './errors.ts';
+import { importModule } from './importModule.ts';
 import { modelFactory } from './models/index.ts';
 import { isModelPath } from './models/names.ts';
 import type { ModelFactory } from './models/types.ts';
@@ -13,12 +12,5 @@ import { modelFromModule } from './models/userModel.ts';
  */
 export async function findModel(model: string): Promise<ModelFactory> {
   if (!isModelPath(model)) return modelFactory(model);
-  const path = resolve(model);
-  let module: unknown;
-  try {
-    module = await import(pathToFileURL(path).href);
-  } catch (error) {
-    throw new UsageError(`Could not load the model module ${path}: ${messageOf(error)}`, { cause: error });
-  }
-  return modelFromModule(module, path);
+  return modelFromModule(await importModule('model', model), resolve(model));
 }

@@ -1,6 +1,6 @@
 import { type Command, Option } from 'commander';
 import type { Override } from './load.ts';
-import { METHODS } from './schema.ts';
+import { METHODS } from './methods.ts';
 import { experimentSettings, ITEM, keyOf, type Setting } from './settings.ts';
 
 /** A setting of the experiment as a command-line option and an environment variable. */

@@ -1,8 +1,13 @@
+import { asksPeers, methodsIn } from './methods.ts';
+
 /** One entry of the experiment's `peers`: `count` students of one model. */
 export interface PeerGroup {
   readonly model: string;
   readonly count: number;
   readonly name?: string;
+  readonly role: 'student' | 'teacher';
+  /** Of a teacher: a file of weights, or a run folder. */
+  readonly weights?: string;
   readonly backend: string;
 }
 
@@ -10,7 +15,21 @@ export interface PeerGroup {
 export interface PlannedPeer {
   readonly name: string;
   readonly model: string;
+  readonly role: 'student' | 'teacher';
+  readonly weights?: string;
   readonly backend: string;
+}
+
+/** The places of a run with the experiment's method: without the teachers, where the method asks nobody. */
+export function placesOf({
+  peers,
+  distill,
+}: {
+  readonly peers: readonly PeerGroup[];
+  readonly distill: { readonly method: string; readonly methods?: readonly { readonly name: string }[] };
+}): PlannedPeer[] {
+  const places = peerNames({ peers });
+  return methodsIn(distill).some(asksPeers) ? places : places.filter(({ role }) => role === 'student');
 }
 
 /**
@@ -19,13 +38,13 @@ export interface PlannedPeer {
  */
 export function peerNames({ peers }: { readonly peers: readonly PeerGroup[] }): PlannedPeer[] {
   const numbered = new Map<string, number>();
-  return peers.flatMap(({ model, count, name, backend }) =>
+  return peers.flatMap(({ count, name, ...peer }) =>
     Array.from({ length: count }, (_, i) => {
-      if (name !== undefined) return { name: count === 1 ? name : `${name}-${i + 1}`, model, backend };
-      const stem = stemOf(model);
+      if (name !== undefined) return { name: count === 1 ? name : `${name}-${i + 1}`, ...peer };
+      const stem = peer.role === 'teacher' ? 'teacher' : stemOf(peer.model);
       const number = (numbered.get(stem) ?? 0) + 1;
       numbered.set(stem, number);
-      return { name: `${stem}-${number}`, model, backend };
+      return { name: `${stem}-${number}`, ...peer };
     }),
   );
 }

@@ -1,10 +1,9 @@
 import type { z } from 'zod';
 import { messageOf } from '../errors.ts';
 import { isModelPath, parseModelName } from '../models/names.ts';
+import { suggestion } from '../names.ts';
+import { asksPeers, METHODS, methodsIn } from './methods.ts';
 import { type PeerGroup, peerNames } from './peers.ts';
-
-/** The methods whose teachers are other peers. */
-export const TAUGHT_BY_PEERS: ReadonlySet<string> = new Set(['dml']);
 
 type Refuse = (path: PropertyKey[], message: string) => void;
 
@@ -34,6 +33,26 @@ export function modelKnown(model: string, refuse: Refuse): void {
   }
 }
 
+/** A module's path is looked at by whoever loads it. */
+export function methodKnown(method: string, refuse: Refuse): void {
+  if (isModelPath(method) || METHODS.includes(method)) return;
+  refuse([], `unknown method "${method}"${suggestion(method, METHODS)} Known: ${METHODS.join(', ')}.`);
+}
+
+/** A single method, or a list of them. */
+export function oneWayToSayIt(
+  distill: { methods?: readonly unknown[]; method: string; kdWeight?: number; options: object },
+  refuse: Refuse,
+): void {
+  if (!distill.methods) return;
+  const set = [
+    ...(distill.kdWeight === undefined ? [] : ['kdWeight']),
+    ...(Object.keys(distill.options).length === 0 ? [] : ['options']),
+  ];
+  for (const key of set)
+    refuse([key], 'belongs to a single method; give it in each entry of distill.methods');
+}
+
 export function namesDiffer(peers: readonly PeerGroup[], refuse: Refuse): void {
   const names = peerNames({ peers }).map(({ name }) => name);
   for (const name of repeated(names)) refuse([], `two peers have the name "${name}"`);
@@ -43,25 +62,30 @@ export function methodsDiffer(methods: readonly string[], refuse: Refuse): void 
   for (const method of repeated(methods)) refuse([], `"${method}" is there twice`);
 }
 
+interface Whole {
+  readonly data: { readonly view: 'shared' | 'own' };
+  readonly distill: { readonly method: string; readonly methods?: readonly { readonly name: string }[] };
+  readonly exchange: { readonly quorum: number | 'all'; readonly mode: string };
+  readonly peers: readonly PeerGroup[];
+  readonly compare: readonly string[];
+}
+
 /** The methods differ from each other, and there are as many peers as they and the quorum need. */
-export function methodsSuitPeers(
-  experiment: {
-    distill: { method: string };
-    exchange: { quorum: number | 'all' };
-    peers: readonly PeerGroup[];
-    compare: readonly string[];
-  },
-  refuse: Refuse,
-): void {
-  const { distill, exchange, peers, compare } = experiment;
+export function methodsSuitPeers({ distill, exchange, peers, compare }: Whole, refuse: Refuse): void {
   const again = compare.indexOf(distill.method);
   if (again >= 0) refuse(['compare', again], `"${distill.method}" is distill.method already`);
 
-  const teachers = peers.reduce((sum, { count }) => sum + count, 0) - 1;
+  const count = (role: string): number =>
+    peers.reduce((sum, peer) => sum + (peer.role === role ? peer.count : 0), 0);
+  const teachers = count('teacher') || count('student') - 1;
+  const main = distill.methods?.map(({ name }, i) => ({
+    method: name,
+    path: ['distill', 'methods', i, 'name'],
+  }));
   const taught = [
-    { method: distill.method, path: ['distill', 'method'] },
+    ...(main ?? [{ method: distill.method, path: ['distill', 'method'] }]),
     ...compare.map((method, i) => ({ method, path: ['compare', i] })),
-  ].filter(({ method }) => TAUGHT_BY_PEERS.has(method));
+  ].filter(({ method }) => asksPeers(method));
   if (teachers === 0) {
     for (const { method, path } of taught) {
       const message = `"${method}" learns from other peers, and there is only one; use "self-ema", or add a peer`;
@@ -71,6 +95,25 @@ export function methodsSuitPeers(
     const message = `expected at most ${teachers}, the number of each student's teachers, got ${exchange.quorum}`;
     refuse(['exchange', 'quorum'], message);
   }
+}
+
+/** Teachers see what students see, and there is somebody to teach. */
+export function teachersCanTeach({ data, distill, exchange, peers, compare }: Whole, refuse: Refuse): void {
+  for (const [i, { role, weights }] of peers.entries()) {
+    if (role === 'student' && weights !== undefined)
+      refuse(['peers', i, 'weights'], "are a teacher's: set its role");
+  }
+  if (!peers.some(({ role }) => role === 'teacher')) return;
+  if (!peers.some(({ role }) => role === 'student'))
+    refuse(['peers'], 'expected at least one student, got teachers only');
+  if (data.view === 'own')
+    refuse(['data', 'view'], 'expected shared with a teacher, who has to see what students see');
+  if (exchange.mode === 'checkpoint') {
+    refuse(['exchange', 'mode'], 'expected lockstep with a teacher, whose weights never change');
+  }
+  const methods = [...methodsIn(distill), ...compare];
+  if (!methods.some(asksPeers))
+    refuse(['peers'], `there is a teacher, but ${methods.join(' and ')} ask for none`);
 }
 
 /** A burn-in as long as the training would leave nothing to compare. Without a size, only the data tells the steps. */

@@ -1,21 +1,22 @@
 import { z } from 'zod';
-import { LABEL_LENGTH } from '../protocol/messages.ts';
+import { ENSEMBLES, LABEL_LENGTH } from '../protocol/messages.ts';
 import { durationPattern, parseDuration } from './duration.ts';
+import { METHODS } from './methods.ts';
 import {
   batchFits,
   burnInEnds,
+  methodKnown,
   methodsDiffer,
   methodsSuitPeers,
   modelKnown,
   namesDiffer,
+  oneWayToSayIt,
   rule,
+  teachersCanTeach,
 } from './rules.ts';
 
 /** Names of the datasets, as `data.dataset` accepts them. */
 export const DATASETS = ['fashion-mnist', 'cifar-10', 'cifar-100'] as const;
-
-/** Names of the distillation methods, as `distill.method` and `compare` accept them. */
-export const METHODS = ['independent', 'dml', 'self-ema'] as const;
 
 /** Names of the backends, as `peers[].backend` accepts them, and the words for the best of all, and of TensorFlow's, that works. */
 export const BACKENDS = ['auto', 'node', 'tfjs-node-gpu', 'webgpu', 'tfjs-node', 'wasm', 'cpu'] as const;
@@ -44,6 +45,17 @@ const duration = z
       .max(2 ** 31 - 1),
   )
   .meta({ expected: 'a duration such as 10s, 500ms or 2m, at most 24 days' });
+
+const methodName = z
+  .string()
+  .min(1)
+  .meta({ expected: `${METHODS.join(', ')}, or the path of a module that exports a method` })
+  .superRefine(rule(methodKnown));
+
+const methodOptions = z
+  .record(z.string(), z.unknown())
+  .meta({ expected: 'options of the method, such as {beta: 8}; see codistill methods' })
+  .default({});
 
 const data = z
   .strictObject({
@@ -95,34 +107,63 @@ const training = z
 
 const distill = z
   .strictObject({
-    method: z
-      .enum(METHODS)
-      .default('dml')
-      .describe('who teaches: nobody, the other peers, or the moving average of a student itself'),
+    method: methodName.default('dml').describe('how students are taught, and by whom; see codistill methods'),
+    options: methodOptions.describe('what else the method can be told'),
+    methods: z
+      .array(
+        z.strictObject({
+          name: methodName.describe('one of several methods whose losses are added up'),
+          weight: weight.exactOptional().describe("its weight; the method's own when absent"),
+          options: methodOptions.describe('what else it can be told'),
+        }),
+      )
+      .min(1)
+      .meta({ expected: 'a list of methods, each with its name' })
+      .exactOptional()
+      .describe('several methods at once, in the place of method, kdWeight and options'),
     temperature: z
       .number()
       .positive()
-      .default(2)
-      .describe('divides the logits of student and teacher before the softmax'),
-    ceWeight: weight.default(1).describe('weight of the cross-entropy to the labels'),
-    kdWeight: weight.default(2).describe('weight of the divergence from the teachers, when fully ramped up'),
+      .exactOptional()
+      .describe("divides the logits of student and teacher before the softmax; the method's own when absent"),
+    standardise: z
+      .boolean()
+      .default(false)
+      .describe('whether logits are brought to mean 0 and deviation 1 before they are compared'),
+    ceWeight: weight
+      .exactOptional()
+      .describe("weight of the cross-entropy to the labels; the method's own when absent"),
+    kdWeight: weight
+      .exactOptional()
+      .describe("weight of the distillation loss, when fully ramped up; the method's own when absent"),
     burnInSteps: steps.default(150).describe('first steps, on labels alone'),
     rampUpSteps: steps
       .default(50)
       .describe('steps after the burn-in over which kdWeight grows to its full value'),
-    emaDecay: decay
-      .default(0.999)
-      .describe('self-ema: share of the averaged weights that is kept at each step'),
   })
+  .superRefine(rule(oneWayToSayIt))
   .prefault({});
 
 const exchange = z
   .strictObject({
     mode: z
-      .enum(['lockstep'])
+      .enum(['lockstep', 'checkpoint'])
       .default('lockstep')
-      .describe('when peers exchange: all about the same batch at once'),
+      .describe(
+        'lockstep: predictions for every batch, all about the same one at once; checkpoint: weights now and then, and their copies run by each peer',
+      ),
+    checkpointEvery: positiveInt
+      .default(50)
+      .describe('steps from one exchange of weights to the next, in the mode checkpoint'),
     codec: z.enum(['float16', 'float32']).default('float16').describe('encoding of logits on the wire'),
+    ensemble: z
+      .enum(ENSEMBLES)
+      .exactOptional()
+      .describe("how the predictions of several teachers become one target; the method's own when absent"),
+    allowFeatureMaps: z
+      .boolean()
+      .default(false)
+      .describe('whether methods may send whole feature maps, which take megabytes a batch'),
     quorum: z
       .union([positiveInt, z.literal('all')])
       .meta({ expected: 'a whole number of at least 1, or all' })
@@ -147,6 +188,15 @@ const peer = z.strictObject({
   name: fileName
     .exactOptional()
     .describe("name in the run, numbered when there are several; the model's when absent"),
+  role: z
+    .enum(['student', 'teacher'])
+    .default('student')
+    .describe('whether it learns, or is a frozen teacher of those that do'),
+  weights: z
+    .string()
+    .min(1)
+    .exactOptional()
+    .describe("a teacher's weights: a safetensors file, or a run folder; trained first when absent"),
   backend: z
     .enum(BACKENDS)
     .default('auto')
@@ -162,7 +212,7 @@ const peers = z
   .describe('students of the run');
 
 const compare = z
-  .array(z.enum(METHODS))
+  .array(methodName)
   .superRefine(rule(methodsDiffer))
   .default([])
   .describe('methods that the same peers are also trained with, for comparison');
@@ -186,6 +236,7 @@ export const experimentSchema = z
     compare,
   })
   .superRefine(rule(methodsSuitPeers))
+  .superRefine(rule(teachersCanTeach))
   .superRefine(rule(burnInEnds));
 
 /** An experiment with all defaults filled in; durations in milliseconds. */

@@ -8,7 +8,7 @@ import * as tf from '@tensorflow/tfjs';
  * and nothing is divided by their number; the mean over the batch is the caller's.
  *
  * @param studentLogits `[batch, classes]`
- * @param teacherLogits `[batch, classes]`, treated as a constant
+ * @param teacherLogits `[batch, classes]`; a constant where the teacher is another network
  * @param temperature greater than 0
  * @returns `[batch]`, each at least 0 up to rounding; 0 where student and teacher agree
  * @see Hinton, Vinyals & Dean 2015, arXiv 1503.02531, section 2

@@ -50,6 +50,43 @@ export function leaveOneOut(
 }
 
 /**
+ * The target that all students share: what they all predict, the student's own predictions included, as teacher logits.
+ *
+ * As {@link leaveOneOut} in everything else, down to a single prediction, which is only shifted.
+ *
+ * @param logits one `[rows, classes]` row-major tensor for each student, finite, in the fixed order of the run
+ */
+export function meanTarget(
+  logits: readonly Float32Array[],
+  rows: number,
+  classes: number,
+  temperature: number,
+): Float32Array<ArrayBuffer> {
+  expectTensors(logits, 1, rows, classes);
+  if (logits.length === 1) return shifted(logits[0]!, rows, classes);
+
+  const target = new Float32Array(rows * classes);
+  const probabilities = new Float64Array(classes);
+  const [before, sum, nothing] = [0, 0, 0].map(() => new Float64Array(classes)) as [
+    Float64Array,
+    Float64Array,
+    Float64Array,
+  ];
+  const all = new LogarithmRow(classes);
+  for (let row = 0; row < rows; row++) {
+    const start = row * classes;
+    sum.fill(0);
+    for (const z of logits) {
+      softmax(z, start, temperature, probabilities);
+      accumulate(sum, probabilities, before);
+    }
+    const likeliest = addOthers(sum, nothing, logits.length, all.values);
+    writeLogits(all, likeliest, temperature, target, start);
+  }
+  return target;
+}
+
+/**
  * The ensemble of all peers: logarithms of the mean of `softmax(z)`.
  *
  * They are logits of the mean too, so whatever evaluates one model's logits evaluates the ensemble, and the negative
@@ -159,7 +196,8 @@ function maximum(values: Float32Array, start: number, count: number): number {
   return largest;
 }
 
-function expectTensors(
+/** @throws {ShapeError} for too few predictions, or one of another size */
+export function expectTensors(
   logits: readonly Float32Array[],
   atLeast: number,
   rows: number,

@@ -1,5 +1,3 @@
-import { existsSync } from 'node:fs';
-import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setImmediate as eventLoopTurn } from 'node:timers/promises';
 import { loadBackend } from '../backend/select.ts';
@@ -8,13 +6,13 @@ import type { TrainingOptions } from '../config/trainingOptions.ts';
 import { loadDataset } from '../datasets/load.ts';
 import type { Dataset } from '../datasets/types.ts';
 import { meanOfAll } from '../ensemble/meanProbabilities.ts';
-import { DataError, messageOf } from '../errors.ts';
 import { findModel } from '../findModel.ts';
 import type { Evaluation } from '../results/types.ts';
+import { readWeights, weightFiles } from '../results/weightFiles.ts';
 import { predictTestSet } from '../training/evaluate.ts';
 import { evaluateLogits } from '../training/metrics.ts';
 import { assignWeights } from '../training/modelWeights.ts';
-import { decodeSafetensors, type SafetensorsContent } from '../training/safetensors.ts';
+import type { SafetensorsContent } from '../training/safetensors.ts';
 
 export interface RunEvaluation {
   readonly peers: readonly { readonly name: string; readonly model: string; readonly test: Evaluation }[];
@@ -53,25 +51,6 @@ export async function evaluateRun(folder: string, options: TrainingOptions): Pro
     dataset: { name: dataset.name, source: dataset.source, testSamples: labels.length },
     backend,
   };
-}
-
-/** The weights of each peer, in the order of their names. */
-async function weightFiles(folder: string): Promise<{ name: string; path: string }[]> {
-  const peers = join(folder, 'peers');
-  const names = existsSync(peers) ? (await readdir(peers)).sort() : [];
-  const files = names
-    .map((name) => ({ name, path: join(peers, name, 'weights.safetensors') }))
-    .filter(({ path }) => existsSync(path));
-  if (files.length > 0) return files;
-  throw new DataError(`${folder}: expected a run folder with peers/<name>/weights.safetensors, found none.`);
-}
-
-async function readWeights(path: string): Promise<SafetensorsContent> {
-  try {
-    return decodeSafetensors(await readFile(path));
-  } catch (error) {
-    throw new DataError(`${path}: ${messageOf(error)}`, { cause: error });
-  }
 }
 
 async function predictions(

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { createCommand } from '../config/commandLine.ts';
-import { TAUGHT_BY_PEERS } from '../config/rules.ts';
+import { asksPeers } from '../config/methods.ts';
 import { addGpuOption } from '../config/trainingOptions.ts';
 import { type ExitCode, UsageError } from '../errors.ts';
 import { readSummary } from '../results/runFolder.ts';
@@ -25,7 +25,7 @@ export function selfCommand(): Subcommand {
 async function self(command: Command): Promise<ExitCode> {
   const method = { path: ['distill', 'method'], value: 'self-ema', origin: 'codistill self' };
   const experiment = await experimentOf(command, [method]);
-  const social = [experiment.distill.method, ...experiment.compare].find((name) => TAUGHT_BY_PEERS.has(name));
+  const social = [experiment.distill.method, ...experiment.compare].find((name) => asksPeers(name));
   if (social !== undefined) {
     throw new UsageError(`"${social}" learns from other peers: use it with codistill run.`);
   }
@@ -45,13 +45,7 @@ async function trainAlone(training: Training): Promise<RunSummary> {
   const program = await startProgram({
     name: 'self',
     entry: 'peer/self.js',
-    args: [
-      training.experimentFile,
-      '--dir',
-      folder,
-      ...training.methodFlags,
-      ...machineFlags(training, planned),
-    ],
+    args: [training.experimentFile, '--dir', folder, ...machineFlags(training, planned)],
     logFile: join(folder, 'self.log'),
     onMessage: (message) => training.show(message as RunStatus),
   });

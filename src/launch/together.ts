@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { type PlannedPeer, peerNames } from '../config/peers.ts';
+import { type PlannedPeer, placesOf } from '../config/peers.ts';
 import { ExitCode } from '../errors.ts';
 import { readSummary } from '../results/runFolder.ts';
 import type { RunStatus, RunSummary } from '../results/types.ts';
@@ -27,7 +27,6 @@ export async function trainTogether(training: Training, port: string, cards: Car
     args: [
       training.experimentFile,
       ...['--port', port, '--dir', folder, '--log-level', training.options.logLevel],
-      ...training.methodFlags,
     ],
     logFile: join(folder, 'coordinator.log'),
   });
@@ -40,7 +39,7 @@ export async function trainTogether(training: Training, port: string, cards: Car
     const listening = await coordinator.logged('listening');
     if (!listening) throw await failureOf(coordinator);
     const url = String(listening.url);
-    for (const peer of peerNames(training.experiment)) {
+    for (const peer of placesOf(training.experiment)) {
       if (!signal.aborted) programs.push(await startPeer(training, peer, url, cards.of.get(peer.name)));
     }
     await follow(url, programs, training);
@@ -60,19 +59,22 @@ export async function trainTogether(training: Training, port: string, cards: Car
 
 function startPeer(
   training: Training,
-  { name, model, backend }: PlannedPeer,
+  { name, model, role, weights, backend }: PlannedPeer,
   url: string,
   card: string | undefined,
 ): Promise<Program> {
   const folder = join(training.folder, 'peers', name);
-  const place = ['--coordinator', url.replace(/^http/, 'ws'), '--name', name, '--model', model];
+  const place = [
+    ...['--coordinator', url.replace(/^http/, 'ws'), '--name', name, '--model', model],
+    ...(role === 'teacher' ? ['--role', role, '--weights', weights!] : []),
+  ];
   return startProgram({
     name,
     entry: 'peer/main.js',
     args: [...place, '--dir', folder, ...machineFlags(training, { backend, gpu: card })],
     logFile: join(folder, 'peer.log'),
     // Native backends would each take all cores: share them out.
-    env: { TF_NUM_INTRAOP_THREADS: String(threadsOfEach(peerNames(training.experiment).length)) },
+    env: { TF_NUM_INTRAOP_THREADS: String(threadsOfEach(placesOf(training.experiment).length)) },
   });
 }
 

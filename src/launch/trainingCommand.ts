@@ -12,10 +12,11 @@ import { stopOnSignals } from '../program.ts';
 import { combine } from '../results/combine.ts';
 import { json, writeFileAtomic } from '../results/files.ts';
 import { expectNoRun } from '../results/recorder.ts';
-import { compareFolder, defaultRunFolder, writeReport } from '../results/runFolder.ts';
+import { defaultRunFolder, writeReport } from '../results/runFolder.ts';
 import { resultTable } from '../results/table.ts';
 import type { RunStatus, RunSummary } from '../results/types.ts';
 import { createProgress } from './progress.ts';
+import { trainingsOf } from './trainings.ts';
 
 /** What a command that trains was told besides the experiment. */
 export interface LaunchOptions extends TrainingOptions {
@@ -27,10 +28,8 @@ export interface LaunchOptions extends TrainingOptions {
 /** One training with one method, to be done by child processes. */
 export interface Training {
   readonly experiment: Experiment;
-  /** The experiment's file, as every program of the run reads it. */
+  /** The same in a file, as every program of the training reads it. */
   readonly experimentFile: string;
-  /** Flags by which a program trains with this training's method. */
-  readonly methodFlags: readonly string[];
   readonly folder: string;
   readonly options: LaunchOptions;
   readonly show: (status: RunStatus) => void;
@@ -83,22 +82,18 @@ export async function launch(
   process.stderr.write(`Run folder: ${folder}\n`);
 
   const progress = createProgress(process.stderr, { tty: process.stderr.isTTY });
-  const methods = [experiment.distill.method, ...experiment.compare];
+  const trainings = trainingsOf(experiment, folder);
   const summaries: RunSummary[] = [];
   try {
-    for (const [i, method] of methods.entries()) {
+    for (const [i, { kind, ...training }] of trainings.entries()) {
       if (stop.signal.aborted) break;
-      const part = { number: i + 1, of: methods.length };
-      const summary = await train({
-        experiment,
-        experimentFile,
-        methodFlags: ['--method', method, '--compare', ''],
-        folder: i === 0 ? folder : compareFolder(folder, method),
-        options,
-        show: (status) => progress.show(status, part),
-        signal: stop.signal,
-      });
-      summaries.push(summary);
+      const part = { number: i + 1, of: trainings.length };
+      const file = join(training.folder, 'experiment.json');
+      await mkdir(training.folder, { recursive: true });
+      await writeFileAtomic(file, json(training.experiment));
+      const show = (status: RunStatus): void => progress.show(status, part);
+      const summary = await train({ ...training, experimentFile: file, options, show, signal: stop.signal });
+      if (kind === 'students') summaries.push(summary);
     }
   } finally {
     progress.stop();

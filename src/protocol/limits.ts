@@ -13,6 +13,15 @@ export const HEADER_BYTES = 2048;
 /** The most values in one tensor: a decoded one is never larger than the largest frame. */
 export const MAX_TENSOR_VALUES = MAX_FRAME_BYTES / 4;
 
+/** The most encodings of features in one message. */
+export const MAX_ENCODINGS = 16;
+
+/** The most bytes of `data` in one `checkpoint` message. */
+export const CHECKPOINT_CHUNK_BYTES = 1024 ** 2;
+
+/** The largest weights that peers exchange. */
+export const MAX_CHECKPOINT_BYTES = 1024 ** 3;
+
 /** Classes are written as uint16. */
 export const MAX_CLASSES = 2 ** 16;
 

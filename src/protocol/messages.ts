@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { BATCH_DIGEST_BYTES } from './batchDigest.ts';
-import { MAX_CLASSES } from './limits.ts';
+import { MAX_CHECKPOINT_BYTES, MAX_CLASSES, MAX_ENCODINGS } from './limits.ts';
 
 /** The version of this protocol; also part of the WebSocket subprotocol's name. */
 export const PROTOCOL_VERSION = 1;
@@ -20,6 +20,17 @@ const bytesOf = (length: number) =>
   z.custom<Uint8Array>((value) => value instanceof Uint8Array && value.byteLength === length, {
     error: `${length} bytes`,
   });
+
+/** How the predictions of several teachers become one target, see src/ensemble; `apart`: they do not. */
+export const ENSEMBLES = [
+  'mean-probabilities',
+  'mean-logits',
+  'min-logit',
+  'best',
+  'linear',
+  'weighted',
+  'apart',
+] as const;
 
 /** What runs and peers are called. */
 export const NAME_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
@@ -44,10 +55,61 @@ const refusedBackends = z
   .max(8);
 const digest = pattern(/^[0-9a-f]{64}$/);
 
+const codec = pattern(/^[a-z][a-z0-9]{0,15}$/);
+
 /** A tensor `[rows, classes]` as bytes: little-endian, row-major, in the encoding that `codec` names. */
 const tensorFields = {
-  codec: pattern(/^[a-z][a-z0-9]{0,15}$/),
+  codec,
   shape: z.tuple([positive, classCount], { error: 'an array of two integers' }),
+  data: bytes,
+};
+const tensor = z.object(tensorFields, { error: 'a map' });
+
+/** A layer of a network, and how a sender reduces it: see src/distill/encoders. */
+const encodingFields = {
+  layer: pattern(/^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$/),
+  encoder: pattern(/^[a-z][a-z0-9-]{0,31}@[0-9]{1,3}$/),
+};
+const list = <T extends z.ZodType>(item: T, most: number, what: string) =>
+  z.array(item, { error: `an array of at most ${most} ${what}` }).max(most);
+const wantedEncodings = list(z.object(encodingFields, { error: 'a map' }), MAX_ENCODINGS, 'maps');
+const encodings = list(
+  z.object(
+    { ...encodingFields, codec, shape: list(positive, 4, 'integers').min(1), data: bytes },
+    { error: 'a map' },
+  ),
+  MAX_ENCODINGS,
+  'maps',
+);
+/** Sizes of a network's layers without the batch, by layer. */
+const layers = z.record(encodingFields.layer, list(positive, 3, 'integers').min(1), { error: 'a map' });
+
+/** What a student's method needs of its teachers; equal on all students of a run. */
+const wants = z.object(
+  {
+    logits: z.boolean({ error: 'true or false' }),
+    /** How the logits of several teachers become one target. */
+    ensemble: oneOf(ENSEMBLES),
+    /** Whether the student's own logits count among them. */
+    includesSelf: z.boolean({ error: 'true or false' }),
+    /** Divides logits before a softmax. */
+    temperature: z.number({ error: 'a number above 0' }).positive(),
+    encodings: wantedEncodings,
+  },
+  { error: 'a map' },
+);
+export type Wants = z.infer<typeof wants>;
+export type WireEncoding = z.infer<typeof encodings>[number];
+
+const role = oneOf(['student', 'teacher']);
+
+/** A piece of a peer's weights, the bytes of a safetensors file. Pieces come in order. */
+const checkpointFields = {
+  /** Updates that the weights have had. */
+  step: count,
+  offset: count,
+  /** Of the whole file, in bytes. */
+  size: integer(1, MAX_CHECKPOINT_BYTES),
   data: bytes,
 };
 
@@ -76,6 +138,8 @@ const peerMessages = [
     model: label.optional(),
     backend: label,
     device: label,
+    /** A `teacher` does not learn: it only tells what it predicts. Absent: a student. */
+    role: role.optional(),
   }),
   /** peer -> coordinator, when its dataset and model are loaded. Answered by `start` once every expected peer is ready. */
   z.object({
@@ -90,9 +154,24 @@ const peerMessages = [
     parameters: count,
     /** The backends that this peer would have preferred, best first, and why they do not work there. */
     refused: refusedBackends.optional(),
+    /** What this student's method needs; absent when no other peer teaches it. */
+    wants: wants.optional(),
+    /** The layers of this peer's network that an encoding can be made of. */
+    layers: layers.optional(),
   }),
-  /** student -> coordinator: predictions for one batch. Answered by `target` or `noTarget`. */
-  z.object({ type: z.literal('logits'), ...rowFields, step: count, ...tensorFields }),
+  /**
+   * peer -> coordinator: what it has to say about one batch. Answered by `target` or `noTarget`, and where the peer is a
+   * teacher by `advance`. A student whose teachers are others than the students sends the rows alone.
+   */
+  z.object({
+    type: z.literal('logits'),
+    ...rowFields,
+    step: count,
+    logits: tensor.optional(),
+    encodings: encodings.optional(),
+    /** True classes of the rows, uint16 little-endian; for ensembles that need them. */
+    labels: bytes.optional(),
+  }),
   /** peer -> coordinator, about once a second: how training goes. Not answered. */
   z.object({
     type: z.literal('progress'),
@@ -126,6 +205,8 @@ const peerMessages = [
     labels: bytes,
     ...tensorFields,
   }),
+  /** student -> coordinator, where weights are exchanged instead of predictions: passed on to the others. Not answered. */
+  z.object({ type: z.literal('checkpoint'), ...checkpointFields }),
   /** peer -> coordinator: its work is over. Answered by `finished` once all peers are done. */
   z.object({
     type: z.literal('done'),
@@ -157,9 +238,29 @@ const coordinatorMessages = [
   z.object({
     type: z.literal('start'),
     peers: z.array(name, { error: 'an array of 1 to 1024 names' }).min(1).max(1024),
+    /** Who teaches this peer, and the layers of each. */
+    teachers: list(z.object({ name, model: label, layers }, { error: 'a map' }), 1024, 'maps').optional(),
+    /** What the students need of this peer; absent when it teaches nobody. */
+    wants: wants.optional(),
   }),
-  /** coordinator -> student, answers `logits`: what its teachers predicted for the same rows, as teacher logits. */
-  z.object({ type: z.literal('target'), ...rowFields, teachers: positive, ...tensorFields }),
+  /** coordinator -> student, answers `logits`: what its teachers say about the same rows. */
+  z.object({
+    type: z.literal('target'),
+    ...rowFields,
+    teachers: positive,
+    /** Their predictions as one target. */
+    logits: tensor.optional(),
+    /** Of the one teacher, where the method compares features. */
+    encodings: encodings.optional(),
+    /** Instead of both, each teacher's by itself, in the order of their names. */
+    apart: list(
+      z.object({ logits: tensor.optional(), encodings: encodings.optional() }, { error: 'a map' }),
+      1024,
+      'maps',
+    ).optional(),
+  }),
+  /** coordinator -> teacher, answers `logits`: the round is closed; go on with the next one, or with `nextRound`. */
+  z.object({ type: z.literal('advance'), round: count, nextRound: count.optional() }),
   /** coordinator -> student, answers `logits`: this round has no target; train on the labels alone. */
   z.object({
     type: z.literal('noTarget'),
@@ -169,6 +270,8 @@ const coordinatorMessages = [
     /** Given with `late`: the round that the others are at, to go on with. */
     nextRound: count.optional(),
   }),
+  /** coordinator -> student: a piece of another one's weights, as it was sent. */
+  z.object({ type: z.literal('checkpoint'), peer: name, ...checkpointFields }),
   /** coordinator -> peer: the run is over and its results are saved; leave. */
   z.object({ type: z.literal('finished') }),
 ] as const;

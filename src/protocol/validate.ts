@@ -2,7 +2,7 @@ import type { z } from 'zod';
 import { codecs } from '../codec/index.ts';
 import { CloseCode } from './closeCodes.ts';
 import { MAX_TENSOR_VALUES } from './limits.ts';
-import { CoordinatorMessage, PeerMessage } from './messages.ts';
+import { CoordinatorMessage, type MessageOf, PeerMessage } from './messages.ts';
 import { ProtocolError } from './protocolError.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -10,15 +10,21 @@ type Fields = Readonly<Record<string, unknown>>;
 /** @throws {ProtocolError} that names the first wrong field, what was expected there and what came */
 export function validatePeerMessage(fields: Fields): PeerMessage {
   const message = validate(PeerMessage, fields);
-  if (message.type === 'logits' || message.type === 'predictions') expectTensor(message);
-  if (message.type === 'predictions') expectLabels(message);
+  if (message.type === 'predictions') {
+    expectTensor('predictions', message);
+    expectLabels(message);
+  }
+  if (message.type === 'logits') expectTensors('logits', message);
   return message;
 }
 
 /** @throws {ProtocolError} that names the first wrong field, what was expected there and what came */
 export function validateCoordinatorMessage(fields: Fields): CoordinatorMessage {
   const message = validate(CoordinatorMessage, fields);
-  if (message.type === 'target') expectTensor(message);
+  if (message.type === 'target') {
+    for (const [i, one] of (message.apart ?? []).entries()) expectTensors(`target.apart[${i}]`, one);
+    expectTensors('target', message);
+  }
   return message;
 }
 
@@ -34,30 +40,34 @@ function validate<M>(schema: z.ZodType<M>, fields: Fields): M {
   throw wrong(where, expected, valueAt(fields, path), otherVersion && CloseCode.protocolVersion);
 }
 
-interface TensorMessage {
-  readonly type: string;
+interface WireTensor {
   readonly codec: string;
-  readonly shape: readonly [number, number];
+  readonly shape: readonly number[];
   readonly data: Uint8Array;
 }
 
-function expectTensor({ type, codec: name, shape: [rows, classes], data }: TensorMessage): void {
+interface Tensors {
+  readonly logits?: WireTensor | undefined;
+  readonly encodings?: readonly WireTensor[] | undefined;
+}
+
+function expectTensors(path: string, { logits, encodings = [] }: Tensors): void {
+  if (logits) expectTensor(`${path}.logits`, logits);
+  for (const [i, encoding] of encodings.entries()) expectTensor(`${path}.encodings[${i}]`, encoding);
+}
+
+function expectTensor(path: string, { codec: name, shape, data }: WireTensor): void {
   const codec = Object.hasOwn(codecs, name) ? codecs[name] : undefined;
-  if (!codec) throw wrong(`${type}.codec`, `one of ${Object.keys(codecs).join(', ')}`, name);
-  if (rows * classes > MAX_TENSOR_VALUES) {
-    throw wrong(`${type}.shape`, `at most ${MAX_TENSOR_VALUES} values`, rows * classes);
-  }
-  const expected = codec.bytes(rows, classes);
+  if (!codec) throw wrong(`${path}.codec`, `one of ${Object.keys(codecs).join(', ')}`, name);
+  const values = shape.reduce((product, size) => product * size, 1);
+  if (values > MAX_TENSOR_VALUES) throw wrong(`${path}.shape`, `at most ${MAX_TENSOR_VALUES} values`, values);
+  const expected = codec.bytes(1, values);
   if (data.byteLength !== expected) {
-    throw wrong(`${type}.data`, `${expected} bytes, as [${rows}, ${classes}] takes in ${name}`, data);
+    throw wrong(`${path}.data`, `${expected} bytes, as [${shape.join(', ')}] takes in ${name}`, data);
   }
 }
 
-function expectLabels({
-  type,
-  labels,
-  shape: [rows, classes],
-}: TensorMessage & { readonly labels: Uint8Array }): void {
+function expectLabels({ type, labels, shape: [rows, classes] }: MessageOf<PeerMessage, 'predictions'>): void {
   if (labels.byteLength !== 2 * rows) throw wrong(`${type}.labels`, `${2 * rows} bytes, two a row`, labels);
   for (let row = 0; row < rows; row++) {
     const label = labels[2 * row]! | (labels[2 * row + 1]! << 8);

@@ -53,6 +53,8 @@ export interface RefusedBackend {
 
 export interface PeerSummary {
   readonly name: string;
+  /** Whether it learned, or taught with weights that stayed as they were. */
+  readonly role: 'student' | 'teacher';
   readonly model: string;
   readonly parameters: number;
   readonly backend: string;
@@ -122,6 +124,7 @@ export interface RunSummary extends MethodSummary {
 /** One peer of a run in progress. */
 export interface PeerStatus {
   readonly name: string;
+  readonly role: 'student' | 'teacher';
   readonly model: string;
   readonly backend: string;
   readonly device: string;

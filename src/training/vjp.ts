@@ -24,8 +24,9 @@ type Tape = Engine['state']['activeTape'];
  * forward pass serves both the predictions that are sent and the gradients that follow the answer.
  *
  * TensorFlow.js offers gradients of a synchronous function only. This takes its tape of recorded operations out of
- * the engine after the forward half, and puts it back for the backward half, where the sum of `output · cotangent`
- * is appended to it as the scalar to differentiate. Several passes can be under way at once, each with its own tape.
+ * the engine after the forward half, and puts it back for the backward half. A single output is differentiated from
+ * its cotangent on; of several, the sum of `output · cotangent` is appended as the scalar to differentiate. Several
+ * passes can be under way at once, each with its own tape.
  *
  * @param forward returns the outputs; runs synchronously, inside a scope of its own
  * @param variables what the gradients are taken with respect to
@@ -101,15 +102,21 @@ function differentiate(
   };
   // An own property hides the method of the prototype; deleting it uncovers that again.
   Object.defineProperty(engine, 'startTape', { value: startTape, configurable: true });
-  const project = (): tf.Scalar => {
-    const terms = outputs.flatMap((output, i) => {
-      const cotangent = cotangents[i];
-      return cotangent ? [tf.sum(tf.mul(output, cotangent))] : [];
-    });
-    return tf.addN(terms) as tf.Scalar;
-  };
+  const wanted = outputs.flatMap((output, i) => {
+    const cotangent = cotangents[i];
+    return cotangent ? [{ output, cotangent }] : [];
+  });
+  const project = (): tf.Tensor =>
+    tf.addN(wanted.map(({ output, cotangent }) => tf.sum(tf.mul(output, cotangent))));
+  const [first] = wanted;
   try {
-    return tf.tidy(() => engine.gradients(project, variables as tf.Tensor[]).grads.map((g) => g ?? null));
+    return tf.tidy(() => {
+      const { grads } =
+        first && wanted.length === 1
+          ? engine.gradients(() => first.output, variables as tf.Tensor[], first.cotangent as tf.Scalar)
+          : engine.gradients(project, variables as tf.Tensor[]);
+      return grads.map((gradient) => gradient ?? null);
+    });
   } finally {
     Reflect.deleteProperty(engine, 'startTape');
     state.activeTape = outer.tape;

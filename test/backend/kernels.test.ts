@@ -15,6 +15,53 @@ const sizes = [6, 7, 9];
 const strides = [1, 2, 3];
 const paddings: Padding[] = ['same', 'valid'];
 
+describe('convolution on wasm', () => {
+  for (const filter of [1, 3, 5]) {
+    for (const stride of strides) {
+      for (const padding of paddings) {
+        it(`equals the cpu backend's: ${filter}x${filter}, stride ${stride}, ${padding}`, async () => {
+          for (const [channels, filters] of [
+            [3, 4],
+            [7, 12],
+            [16, 6],
+            [64, 20],
+          ] as const) {
+            await expectSameOnBoth(() => {
+              const x = tensor4d([2, 11, 26, channels]);
+              const w = tensor4d([filter, filter, channels, filters], 2);
+              return [tf.conv2d(x, w, stride, padding)];
+            });
+          }
+        });
+      }
+    }
+  }
+
+  it('equals with paddings of its own on each side, and with dilation', async () => {
+    await expectSameOnBoth(() => {
+      const x = tensor4d([2, 6, 9, 9]);
+      const w = tensor4d([2, 4, 9, 8], 2);
+      const sides: tf.backend_util.ExplicitPadding = [
+        [0, 0],
+        [0, 3],
+        [2, 1],
+        [0, 0],
+      ];
+      return [tf.conv2d(x, w, [2, 1], sides), tf.conv2d(x, w, 1, 'same', 'NHWC', 2)];
+    });
+  });
+
+  it('is not disturbed by what the heap held before, nor by a heap that grows', async () => {
+    await expectSameOnBoth(() => {
+      const w = tensor4d([3, 3, 8, 8], 2);
+      tf.tidy(() => tf.fill([64, 64, 64, 8], Number.NaN));
+      const results = Array.from({ length: 3 }, (_, i) => tf.conv2d(tensor4d([1, 6, 9, 8], i), w, 1, 'same'));
+      tf.tidy(() => tf.zeros([2 ** 24]));
+      return [...results, tf.conv2d(tensor4d([1, 6, 9, 8], 9), w, 1, 'same')];
+    });
+  });
+});
+
 describe('convolution gradients on wasm', () => {
   for (const filter of [1, 3, 5]) {
     for (const stride of strides) {
@@ -25,6 +72,7 @@ describe('convolution gradients on wasm', () => {
               [1, 16],
               [3, 1],
               [16, 3],
+              [6, 12],
             ] as const) {
               await expectSameOnBoth(() => {
                 const x = tensor4d([2, size, size + 1, channels]);
@@ -59,11 +107,11 @@ describe('convolution gradients on wasm', () => {
     }
   });
 
-  it('equal when the unfolded input takes several blocks', async () => {
+  it('equal when the images take several blocks', async () => {
     await expectSameOnBoth(() => {
-      const x = tensor4d([32, 14, 14, 16]);
-      const dy = tensor4d([32, 14, 14, 4], 3);
-      return [tf.grad((w) => tf.conv2d(x, w as tf.Tensor4D, 1, 'same'))(tensor4d([3, 3, 16, 4], 2), dy)];
+      const x = tensor4d([7, 5, 20, 4]);
+      const dy = tensor4d([7, 5, 20, 64], 3);
+      return [tf.grad((w) => tf.conv2d(x, w as tf.Tensor4D, 1, 'same'))(tensor4d([3, 3, 4, 64], 2), dy)];
     });
   });
 });
@@ -346,6 +394,20 @@ describe('batch normalisation on wasm', () => {
     await expectSameOnBoth(() => [
       tf.batchNorm(tensor([2, 3, 3, 6]), tf.zeros([6]) as tf.Tensor1D, tf.ones([6]) as tf.Tensor1D),
     ]);
+  });
+});
+
+describe('copies on wasm', () => {
+  it('share their values, and keep them when the original ends or changes', async () => {
+    await tf.setBackend('wasm');
+    const original = tf.variable(tf.tensor1d([1, 2, 3]));
+    const copies = [tf.clone(original), tf.cast(original, 'float32'), tf.cast(original, 'int32')];
+    original.assign(tf.tensor1d([4, 5, 6]));
+    original.dispose();
+    const later = tf.fill([3], 7);
+    for (const copy of copies) expect([...(await copy.data())]).toEqual([1, 2, 3]);
+    expect(copies.map(({ dtype }) => dtype)).toEqual(['float32', 'float32', 'int32']);
+    tf.dispose([...copies, later]);
   });
 });
 

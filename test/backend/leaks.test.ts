@@ -14,7 +14,10 @@ const depthwiseShape = [3, 3, 4, 1];
 
 /** Each kernel of the pack, with inputs that it does not hand on to the stock kernel. */
 const calls: [kernel: string, inputs: Record<string, number[]>, attrs: object][] = [
+  [tf.Conv2D, { x: [2, 6, 16, 8], filter: [3, 3, 8, 4] }, conv],
+  [tf.Conv2D, { x: [2, 6, 16, 64], filter: [1, 1, 64, 4] }, conv],
   [tf.Conv2DBackpropFilter, { x: map, dy: half }, { ...conv, filterShape }],
+  [tf.Conv2DBackpropFilter, { x: map, dy: [2, 4, 4, 3] }, { ...conv, filterShape: [3, 3, 4, 3] }],
   [tf.Conv2DBackpropInput, { dy: half, filter: filterShape }, { ...conv, inputShape: map }],
   [tf.DepthwiseConv2dNativeBackpropFilter, { x: map, dy: half }, { ...conv, filterShape: depthwiseShape }],
   [tf.DepthwiseConv2dNativeBackpropInput, { dy: half, filter: depthwiseShape }, { ...conv, inputShape: map }],
@@ -24,6 +27,8 @@ const calls: [kernel: string, inputs: Record<string, number[]>, attrs: object][]
   [tf.Mean, { x: map }, { axis: [1, 2], keepDims: true }],
   [tf.Slice, { x: map }, { begin: [0, 1, 1, 0], size: [2, 4, 4, 4] }],
   [tf.Tile, { x: [1, 3] }, { reps: [2, 2] }],
+  [tf.Identity, { x: map }, {}],
+  [tf.Cast, { x: map }, { dtype: 'float32' }],
   [tf.Add, { a: map, b: vector }, {}],
   [
     tf.FusedBatchNorm,

@@ -20,8 +20,7 @@ function filterGradient(backend: BackendWasm, x: tf.Tensor4D, dy: tf.Tensor4D, i
   const taps: tf.Tensor[] = [];
   for (let tap = 0; tap < filterHeight * filterWidth; tap++) {
     const position = [Math.floor(tap / filterWidth), tap % filterWidth] as const;
-    const rows = { first: 0, last: outHeight };
-    copyTap(heapView(backend, x), [batchSize, inChannels], info, position, rows, heapView(backend, seen));
+    copyTap(heapView(backend, x), info, position, heapView(backend, seen));
     taps.push(tf.tidy(() => tf.sum(tf.mul(seen, gradient), 0)));
   }
   return tf.reshape(tf.stack(taps), [filterHeight, filterWidth, inChannels, multiplier]);

@@ -1,0 +1,137 @@
+import type { RunSettings } from '../src/config/schema.ts';
+import type { Objective } from '../src/distill/objective.ts';
+import type { FeatureShapes } from '../src/distill/types.ts';
+import { wantsLabels } from '../src/ensemble/wantsLabels.ts';
+import type { Logger } from '../src/logger.ts';
+import type { Model } from '../src/models/types.ts';
+import type { StopSignal } from '../src/program.ts';
+import { CHECKPOINT_CHUNK_BYTES } from '../src/protocol/limits.ts';
+import type { CoordinatorMessage, MessageOf, PeerMessage, Wants } from '../src/protocol/messages.ts';
+import { weightsOf } from '../src/training/modelWeights.ts';
+import { createCheckpointInbox } from './checkpointInbox.ts';
+import { checkpointTeachers } from './checkpointTeachers.ts';
+import type { Network } from './network.ts';
+import { predictionMessages, resultMessages } from './resultMessages.ts';
+import type { Session } from './session.ts';
+import { createStudent, type Student } from './student.ts';
+import { teach } from './teacher.ts';
+import { emaTeachers, noTeachers, peerTeachers, type TeacherSource } from './teachers.ts';
+import { work } from './work.ts';
+
+/** A peer that is in a run which has started. */
+export interface Part {
+  readonly network: Network;
+  readonly settings: RunSettings;
+  readonly session: Session;
+  /** What this peer's method needs of others. */
+  readonly wants: Wants | null;
+  readonly start: MessageOf<CoordinatorMessage, 'start'>;
+  readonly stop: StopSignal;
+  readonly logger: Logger;
+}
+
+/**
+ * A student's part: train, and hand in the results.
+ *
+ * @returns what resolves when the coordinator has saved them
+ */
+export async function learn(
+  part: Part & { readonly objective: Objective; readonly modelName: string; readonly folder: string },
+): Promise<{ readonly delivered: Promise<void> }> {
+  const { network, settings, session, start, stop, logger, objective } = part;
+  const teachers = (start.teachers ?? []).map(({ layers }) => layers);
+  const student = await createStudent(network, objective, settings, commonLayers(teachers));
+  const result = await work({
+    student,
+    modelName: part.modelName,
+    settings,
+    teachers: await teachersOf(student, part),
+    folder: part.folder,
+    signal: stop.signal,
+    report: (message) => {
+      session.report(message);
+      if (message.type === 'notice')
+        logger.warn({ step: message.step, reason: message.reason }, message.event);
+      else logger.debug(message, message.type);
+    },
+  });
+  logger.info({ outcome: result.outcome, step: result.step, ...result.final?.evaluation }, 'trained');
+  const { test, classNames } = network.dataset;
+  return { delivered: session.finish(resultMessages(result, test.labels, classNames.length)) };
+}
+
+/**
+ * A teacher's part: hand in what it predicts of the test set, and then teach until the students are done.
+ *
+ * @returns what resolves when the run is over
+ */
+export async function teachOthers(part: Part): Promise<{ readonly delivered: Promise<void> }> {
+  const { network, session, start, stop } = part;
+  const { test, classNames } = network.dataset;
+  const logits = await network.predictTestSet(stop.signal, () => session.report(evaluating));
+  const results = logits ? predictionMessages(logits, test.labels, classNames.length) : [];
+  const delivered = session.finish(results);
+  if (start.wants && logits) await teach({ ...part, wants: start.wants, signal: stop.signal });
+  return { delivered };
+}
+
+/** The layers that all teachers have in the same shape; `null` without teachers. */
+function commonLayers([first, ...others]: readonly FeatureShapes[]): FeatureShapes | null {
+  if (!first) return null;
+  const common = Object.entries(first).filter(([layer, shape]) =>
+    others.every((other) => String(other[layer]) === String(shape)),
+  );
+  return Object.fromEntries(common);
+}
+
+/** Keeps the students from counting on a teacher that is not there yet. */
+const evaluating: MessageOf<PeerMessage, 'progress'> = {
+  ...{ type: 'progress', phase: 'evaluating', step: 0, steps: 1, loss: 0, crossEntropy: 0, distillation: 0 },
+  ...{ accuracy: 0, learningRate: 0, distillationWeight: 0, imagesPerSecond: 0, waitFraction: 0 },
+};
+
+async function teachersOf(student: Student, part: Part): Promise<TeacherSource> {
+  const { session, settings, start, wants } = part;
+  const { teachers } = student.loss.objective;
+  if (teachers === 'ema') return emaTeachers(student.ema!);
+  if (teachers === 'none') return noTeachers;
+  const { data, exchange } = settings;
+  if (exchange.mode === 'checkpoint') return copiesOf(student, part, wants!.temperature);
+  return peerTeachers(session, {
+    view: data.view,
+    codec: exchange.codec,
+    wants: start.wants ?? null,
+    ema: student.ema,
+    sendsLabels: wants !== null && wantsLabels(wants.ensemble),
+  });
+}
+
+/** Copies of the other students' networks, which run here, and get their weights now and then. */
+async function copiesOf(student: Student, part: Part, temperature: number): Promise<TeacherSource> {
+  const { session, settings, start } = part;
+  const { exchange, distill } = settings;
+  const copies = new Map<string, Model>();
+  for (const { name, model } of start.teachers ?? []) copies.set(name, await student.another(model));
+  const inbox = createCheckpointInbox(
+    new Map([...copies].map(([name, copy]) => [name, MOST_HEADER_BYTES + 4 * sizeOf(copy)])),
+  );
+  session.onCheckpoint((piece) => inbox.receive(piece));
+  return checkpointTeachers({
+    ...{ model: student.model, copies, inbox, temperature },
+    every: exchange.checkpointEvery,
+    firstStep: distill.burnInSteps,
+    maxWaitMs: exchange.maxWait,
+    send(step, bytes) {
+      for (let offset = 0; offset < bytes.length; offset += CHECKPOINT_CHUNK_BYTES) {
+        const data = bytes.subarray(offset, offset + CHECKPOINT_CHUNK_BYTES);
+        session.report({ type: 'checkpoint', step, offset, size: bytes.length, data });
+      }
+    },
+  });
+}
+
+/** Of a safetensors file, whose names of tensors take their room. */
+const MOST_HEADER_BYTES = 1024 ** 2;
+
+const sizeOf = (model: Model): number =>
+  [...weightsOf(model).values()].reduce((sum, { size }) => sum + size, 0);

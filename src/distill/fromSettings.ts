@@ -1,0 +1,38 @@
+import { lookUp } from '../names.ts';
+import { methods as registry } from './index.ts';
+import { type AnyMethod, createObjective, type Objective, type Request } from './objective.ts';
+
+/** The section `distill` of an experiment, as far as it decides the loss. */
+export interface DistillSettings {
+  readonly method: string;
+  readonly options: Readonly<Record<string, unknown>>;
+  readonly temperature?: number;
+  readonly ceWeight?: number;
+  readonly kdWeight?: number;
+  readonly standardise: boolean;
+  readonly methods?: readonly {
+    readonly name: string;
+    readonly weight?: number;
+    readonly options: Readonly<Record<string, unknown>>;
+  }[];
+}
+
+/**
+ * The loss that an experiment asks for.
+ *
+ * @param methods by name, those of the user's own modules by their path
+ * @throws {UsageError} for an unknown method, options that it does not have, or methods that cannot be added up
+ */
+export function objectiveFrom(
+  settings: DistillSettings,
+  methods: Readonly<Record<string, AnyMethod>> = registry,
+): Objective {
+  const { method, options, kdWeight, temperature } = settings;
+  const single = { name: method, options, ...(kdWeight !== undefined && { weight: kdWeight }) };
+  const requests = (settings.methods ?? [single]).map(({ name, ...term }): Request => {
+    const found = lookUp('method', methods, name);
+    const tempered = temperature !== undefined && 'temperature' in found.options.parse({});
+    return { ...term, method: found, options: { ...(tempered && { temperature }), ...term.options } };
+  });
+  return createObjective(requests, settings);
+}
