@@ -59,7 +59,9 @@ export function takePlace(
   const its = places.filter((place) => place.role === role);
   const named = places.find(({ name }) => name === hello.name);
   if (named && named.role !== role) {
-    return { refused: `"${named.name}" is the place of a ${named.role}, and this one says that it is a ${role}` };
+    return {
+      refused: `"${named.name}" is the place of a ${named.role}, and this one says that it is a ${role}`,
+    };
   }
   if (its.length === 0) return { refused: `the run has no ${role}s` };
   const free = freePlaces(members, its);

@@ -248,13 +248,17 @@ function deadlineMs(rounds: Rounds, open: OpenRound, student: Student): number {
 function settleAll(rounds: Rounds): RoundEffect[] {
   return [...rounds.open.keys()]
     .sort((a, b) => a - b)
-    .filter((round) => awaited(rounds, round).length === 0 && !keptForStudents(rounds, round))
+    .filter((round) =>
+      rounds.open.get(round)!.openedAtMs === null
+        ? !studentMayCome(rounds, round)
+        : awaited(rounds, round).length === 0,
+    )
     .flatMap((round) => close(rounds, round));
 }
 
-/** Whether only teachers have sent, and a student may still come: one that is away, or late for an earlier round. */
-function keptForStudents(rounds: Rounds, round: number): boolean {
-  if (rounds.open.get(round)!.openedAtMs !== null) return false;
+/** Whether a student may still come to a round of teachers: one that is away, or late, while none is further on. */
+function studentMayCome(rounds: Rounds, round: number): boolean {
+  if (rounds.lastClosed > round || roundsOfStudents(rounds).some((each) => each > round)) return false;
   return [...rounds.students.values()].some(
     (s) => s.learns && !s.done && s.round < round && s.resumesAt <= round,
   );

@@ -10,6 +10,7 @@ import {
 import { metricsOf } from '../src/results/recorder.ts';
 import { malformed, perform, receiveLogits, teachesIn } from './exchange.ts';
 import { admit, byName, type Member, mismatch, takePlace } from './members.ts';
+import { misfit } from './misfit.ts';
 import { addChunk, createPredictions } from './predictions.ts';
 import { heard, join, leave, tick } from './rounds.ts';
 import { type Run, type RunEffect, SLOW_START_LEASES } from './runState.ts';
@@ -213,20 +214,6 @@ function start(run: Run, members: readonly Member[], nowMs: number): RunEffect[]
 /** What is told of a teacher's layers: nothing where no features are compared, as a frame has no room for those of many. */
 function layersOf({ wants }: Run, { ready }: Member): Record<string, number[]> {
   return wants?.encodings.length ? (ready?.layers ?? {}) : {};
-}
-
-/** Why a student's needs cannot be met in this run; `null` if they can. */
-function misfit(run: Run, member: Member, { wants }: MessageOf<PeerMessage, 'ready'>): string | null {
-  if (member.role === 'teacher') return wants ? 'wants: expected none of a teacher' : null;
-  const reference = byName(run.members).find(({ role, ready }) => role === 'student' && ready !== null);
-  if (reference && JSON.stringify(reference.ready!.wants) !== JSON.stringify(wants)) {
-    return `wants: expected those of ${reference.name}, as all students learn by the same method`;
-  }
-  const { places } = run.options;
-  const teachers = places.filter(({ role }) => role === 'teacher').length || places.length - 1;
-  return wants && wants.ensemble !== 'apart' && wants.encodings.length > 0 && teachers > 1
-    ? `features can be compared with those of one teacher, and here are ${teachers}`
-    : null;
 }
 
 /** A piece of a student's weights goes to the others as it is. */

@@ -3,11 +3,14 @@ import type { RunSettings } from '../src/config/schema.ts';
 import { loadDataset } from '../src/datasets/load.ts';
 import type { Dataset } from '../src/datasets/types.ts';
 import type { FeatureShapes } from '../src/distill/types.ts';
+import { DataError, messageOf } from '../src/errors.ts';
 import { findModel } from '../src/findModel.ts';
 import { featureShapes } from '../src/models/featureShapes.ts';
 import type { Model } from '../src/models/types.ts';
 import { deriveKey } from '../src/random.ts';
+import { findWeights } from '../src/results/weightFiles.ts';
 import { predictTestSet } from '../src/training/evaluate.ts';
+import { assignWeights } from '../src/training/modelWeights.ts';
 
 export interface NetworkOptions {
   readonly name: string;
@@ -70,4 +73,20 @@ export async function loadNetwork(options: NetworkOptions): Promise<Network> {
     },
     dispose: () => model.dispose(),
   };
+}
+
+/**
+ * Gives a network the weights of a file, or of the peer of a run folder that has its model.
+ *
+ * @param modelName as the user wrote it: a name, or a path
+ * @throws {DataError} when there are none, or they are not those of this network
+ */
+export async function assignFrom(path: string, { model }: Network, modelName: string): Promise<void> {
+  const { classes, inputShape } = model;
+  const { tensors } = await findWeights(path, { model: modelName, classes, inputShape });
+  try {
+    assignWeights(model, tensors);
+  } catch (error) {
+    throw new DataError(`${path}: ${messageOf(error)}`, { cause: error });
+  }
 }

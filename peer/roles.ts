@@ -1,12 +1,14 @@
 import type { RunSettings } from '../src/config/schema.ts';
+import { getEncoder } from '../src/distill/encoders/index.ts';
 import type { Objective } from '../src/distill/objective.ts';
 import type { FeatureShapes } from '../src/distill/types.ts';
 import { wantsLabels } from '../src/ensemble/wantsLabels.ts';
+import { UsageError } from '../src/errors.ts';
 import type { Logger } from '../src/logger.ts';
 import type { Model } from '../src/models/types.ts';
 import type { StopSignal } from '../src/program.ts';
 import { CHECKPOINT_CHUNK_BYTES } from '../src/protocol/limits.ts';
-import type { CoordinatorMessage, MessageOf, PeerMessage, Wants } from '../src/protocol/messages.ts';
+import type { CoordinatorMessage, MessageOf, Wants } from '../src/protocol/messages.ts';
 import { weightsOf } from '../src/training/modelWeights.ts';
 import { createCheckpointInbox } from './checkpointInbox.ts';
 import { checkpointTeachers } from './checkpointTeachers.ts';
@@ -14,7 +16,7 @@ import type { Network } from './network.ts';
 import { predictionMessages, resultMessages } from './resultMessages.ts';
 import type { Session } from './session.ts';
 import { createStudent, type Student } from './student.ts';
-import { teach } from './teacher.ts';
+import { EVALUATING, teach } from './teacher.ts';
 import { emaTeachers, noTeachers, peerTeachers, type TeacherSource } from './teachers.ts';
 import { work } from './work.ts';
 
@@ -39,6 +41,7 @@ export async function learn(
   part: Part & { readonly objective: Objective; readonly modelName: string; readonly folder: string },
 ): Promise<{ readonly delivered: Promise<void> }> {
   const { network, settings, session, start, stop, logger, objective } = part;
+  if (start.wants) expectStateless(start.wants);
   const teachers = (start.teachers ?? []).map(({ layers }) => layers);
   const student = await createStudent(network, objective, settings, commonLayers(teachers));
   const result = await work({
@@ -68,11 +71,20 @@ export async function learn(
 export async function teachOthers(part: Part): Promise<{ readonly delivered: Promise<void> }> {
   const { network, session, start, stop } = part;
   const { test, classNames } = network.dataset;
-  const logits = await network.predictTestSet(stop.signal, () => session.report(evaluating));
+  const logits = await network.predictTestSet(stop.signal, () => session.report(EVALUATING));
   const results = logits ? predictionMessages(logits, test.labels, classNames.length) : [];
   const delivered = session.finish(results);
   if (start.wants && logits) await teach({ ...part, wants: start.wants, signal: stop.signal });
   return { delivered };
+}
+
+/** @throws {UsageError} for a method whose teacher has to train something first: a student has no time for that */
+function expectStateless({ encodings }: Wants): void {
+  const trained = encodings.find(({ encoder }) => getEncoder(encoder).trainable);
+  if (!trained) return;
+  throw new UsageError(
+    `${trained.encoder} of ${trained.layer} comes from a teacher that trains for it first: give the run a peer of role teacher.`,
+  );
 }
 
 /** The layers that all teachers have in the same shape; `null` without teachers. */
@@ -83,12 +95,6 @@ function commonLayers([first, ...others]: readonly FeatureShapes[]): FeatureShap
   );
   return Object.fromEntries(common);
 }
-
-/** Keeps the students from counting on a teacher that is not there yet. */
-const evaluating: MessageOf<PeerMessage, 'progress'> = {
-  ...{ type: 'progress', phase: 'evaluating', step: 0, steps: 1, loss: 0, crossEntropy: 0, distillation: 0 },
-  ...{ accuracy: 0, learningRate: 0, distillationWeight: 0, imagesPerSecond: 0, waitFraction: 0 },
-};
 
 async function teachersOf(student: Student, part: Part): Promise<TeacherSource> {
   const { session, settings, start, wants } = part;

@@ -9,12 +9,19 @@ import type { Outputs } from '../src/distill/types.ts';
 import { distillationShareAt } from '../src/exchange/distillationWeight.ts';
 import type { Model } from '../src/models/types.ts';
 import { batchDigest } from '../src/protocol/batchDigest.ts';
-import type { Wants } from '../src/protocol/messages.ts';
+import type { MessageOf, PeerMessage, Wants } from '../src/protocol/messages.ts';
 import { type Contribution, contributionOf } from './contribution.ts';
 import { createLogitBank } from './logitBank.ts';
 import type { Network } from './network.ts';
 import type { Session } from './session.ts';
 import { totalSteps } from './train.ts';
+import { trainEncoders } from './trainEncoders.ts';
+
+/** Keeps the students from counting on a teacher that is busy. */
+export const EVALUATING: MessageOf<PeerMessage, 'progress'> = {
+  ...{ type: 'progress', phase: 'evaluating', step: 0, steps: 1, loss: 0, crossEntropy: 0, distillation: 0 },
+  ...{ accuracy: 0, learningRate: 0, distillationWeight: 0, imagesPerSecond: 0, waitFraction: 0 },
+};
 
 export interface Teaching {
   readonly network: Network;
@@ -30,7 +37,8 @@ export interface Teaching {
  * in step with them: a batch is answered by the coordinator when it is closed. What the network says about a sample
  * that is never augmented is computed once.
  */
-export async function teach({ network, settings, wants, session, signal }: Teaching): Promise<void> {
+export async function teach(teaching: Teaching): Promise<void> {
+  const { network, settings, wants, session, signal } = teaching;
   const { dataset, model } = network;
   const { seed, data, distill, exchange } = settings;
   const batcher = createBatcher({
@@ -45,7 +53,7 @@ export async function teach({ network, settings, wants, session, signal }: Teach
   const bank = alike ? createLogitBank(dataset.train.count, model.classes, exchange.codec) : null;
 
   const layers = [...new Set(wants.encodings.flatMap(({ layer }) => layersOf(layer)))];
-
+  const trained = await trainEncoders(teaching, batcher, () => session.report(EVALUATING));
   const say = async (step: number, ids: Uint32Array): Promise<Contribution> => {
     const known = bank?.recall(ids);
     if (known) return known;
@@ -53,7 +61,7 @@ export async function teach({ network, settings, wants, session, signal }: Teach
     const images = tf.tensor4d(batch.images, [...batch.shape]);
     const outputs = predict(model, images, layers);
     try {
-      const contribution = await contributionOf(outputs, wants, exchange.codec);
+      const contribution = await contributionOf(outputs, wants, exchange.codec, trained);
       bank?.remember(ids, contribution);
       return contribution;
     } finally {

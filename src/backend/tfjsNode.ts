@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { inspectInstalled } from './tensorflow/inspect.ts';
+import { registerTensorflowKernels } from './tensorflow/kernels.ts';
 import { loadPackage } from './tensorflow/package.ts';
 import type { Backend } from './types.ts';
 
@@ -19,6 +20,7 @@ export const tfjsNode: Backend = {
   async load() {
     // A GPU has a backend of its own, and must not be used under this name.
     const version = await loadPackage(NO_GPU);
+    registerTensorflowKernels({ onGpu: false });
     const threads = Number(process.env.TF_NUM_INTRAOP_THREADS) || availableParallelism();
     return `CPU, TensorFlow ${version}, ${threads} thread${threads === 1 ? '' : 's'}`;
   },

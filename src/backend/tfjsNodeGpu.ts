@@ -1,4 +1,5 @@
 import { inspectInstalled } from './tensorflow/inspect.ts';
+import { registerTensorflowKernels } from './tensorflow/kernels.ts';
 import { nvidiaDriver } from './tensorflow/nvidia.ts';
 import { loadPackage } from './tensorflow/package.ts';
 import type { Backend } from './types.ts';
@@ -18,6 +19,7 @@ export const tfjsNodeGpu: Backend = {
   },
   async load(gpu) {
     const version = await loadPackage(gpu);
+    registerTensorflowKernels({ onGpu: true });
     const { cards = [], version: driver } = nvidiaDriver() ?? {};
     // Of several visible cards, the binding uses the last one.
     const visible = process.env.CUDA_VISIBLE_DEVICES?.split(',').at(-1);

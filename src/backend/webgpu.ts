@@ -1,7 +1,13 @@
 import * as tf from '@tensorflow/tfjs';
 import type { Backend } from './types.ts';
+import { registerAddN } from './webgpu/addN.ts';
 import { exposeGpu } from './webgpu/dawn.ts';
 import { findAdapter } from './webgpu/findAdapter.ts';
+import { type WatchedDevice, watchDevice } from './webgpu/watchDevice.ts';
+
+interface GpuDevice extends WatchedDevice {
+  readonly limits: { readonly maxStorageBuffersPerShaderStage: number };
+}
 
 /** Any GPU with a Vulkan, Metal or Direct3D 12 driver, by WebGPU; its reads are asynchronous only. */
 export const webgpu: Backend = {
@@ -19,6 +25,9 @@ export const webgpu: Backend = {
     // It looks for the GPU when it is imported.
     await import('@tensorflow/tfjs-backend-webgpu');
     if (!(await tf.setBackend('webgpu'))) throw new Error('WebGPU could not be initialised');
+    const { device } = tf.backend() as unknown as { device: GpuDevice };
+    watchDevice(device);
+    registerAddN(device.limits.maxStorageBuffersPerShaderStage);
     return `${adapter.name}, driver ${adapter.driver}`;
   },
 };

@@ -10,6 +10,7 @@ const METHODS_BY_TEACHERS = {
   peers: [
     ...['dml', 'codistillation', 'kdcl', 'okddip', 'pcl'],
     ...['kd', 'dkd', 'dist', 'mlkd', 'wsld', 'ctkd'],
+    ...['fitnet', 'at', 'sp', 'cc', 'vid', 'rkd', 'pkt', 'ab', 'ft', 'fsp', 'nst', 'crd'],
   ],
   self: ['self-ema'],
 } as const;

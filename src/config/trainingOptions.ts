@@ -26,10 +26,17 @@ export function addTrainingOptions(command: Command): Command {
       new Option('--data-dir <folder>', 'folder with the files of the dataset').env('CODISTILL_DATA_DIR'),
     )
     .addOption(
-      new Option('--download', 'download the full dataset when it is not on this machine')
-        .default(false)
-        .env('CODISTILL_DOWNLOAD'),
+      withSwitch(
+        new Option('--download', 'download the full dataset when it is not on this machine').default(false),
+        'CODISTILL_DOWNLOAD',
+      ),
     );
+}
+
+/** Commander takes a switch's variable for "on" whatever its value is: those that say "off" are not looked at. */
+function withSwitch(option: Option, variable: string): Option {
+  const off = ['', '0', 'false', 'no'].includes((process.env[variable] ?? 'unset').toLowerCase());
+  return off ? option : option.env(variable);
 }
 
 /** Which GPU a process computes on. */

@@ -11,6 +11,7 @@ import { delegate } from './delegate.ts';
 import { doctorCommand } from './doctor.ts';
 import { evalCommand } from './eval.ts';
 import { installTensorflowCommand } from './installTensorflow.ts';
+import { methodsCommand } from './methods.ts';
 import { runCommand } from './run.ts';
 import { selfCommand } from './self.ts';
 import type { Subcommand } from './subcommand.ts';
@@ -40,6 +41,7 @@ await runProgram(async () => {
     .addCommand(program('peer', 'train one student of a run, on this machine').passThroughOptions())
     .addCommand(perform(selfCommand()))
     .addCommand(perform(evalCommand()))
+    .addCommand(perform(methodsCommand()))
     .addCommand(perform(doctorCommand()))
     .addCommand(perform(installTensorflowCommand()))
     .addHelpText('after', '\nStart with: codistill run quickstart')

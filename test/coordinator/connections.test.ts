@@ -2,7 +2,20 @@ import { EventEmitter } from 'node:events';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { WebSocket } from 'ws';
 import { adoptConnection } from '../../coordinator/connections.ts';
-import { connect, emptyRun, endAll, helloOf, join, progressAt, readyWith, serve } from './support.ts';
+import {
+  connect,
+  emptyRun,
+  encodingOf,
+  endAll,
+  helloOf,
+  join,
+  progressAt,
+  readyOf,
+  readyWith,
+  rowsOf,
+  serve,
+  WANTS,
+} from './support.ts';
 
 afterEach(async () => {
   vi.useRealTimers();
@@ -110,6 +123,24 @@ describe('after hello', () => {
     client.send(readyWith());
     client.send(new Uint8Array(2048 + 2 ** 20 + 1));
     expect(await client.closed).toEqual([1009, 'frame: expected at most 1050624 bytes, got 1050625']);
+  });
+});
+
+describe('features of a teacher', () => {
+  it('may take more than a batch of logits would', async () => {
+    const { server } = await serve(emptyRun(['a', 't']));
+    const encodings = [{ layer: 'stage1', encoder: 'map@1' }];
+    const wants = { ...WANTS, logits: false, encodings };
+    const ready = readyWith({ wants, layers: { stage1: [600_000] } });
+    const [student, teacher] = [await join(server, 'a'), await join(server, 't')];
+    student.send(ready);
+    teacher.send(readyOf('t', ready));
+    for (const client of [student, teacher]) expect(await client.next()).toMatchObject({ type: 'start' });
+    student.send(rowsOf(0));
+    const sent = encodingOf(Array<number>(600_000).fill(0.5), 'stage1', 'map@1');
+    teacher.send(rowsOf(0, { encodings: [sent] }));
+    expect(await student.next()).toMatchObject({ type: 'target', encodings: [{ shape: [1, 600_000] }] });
+    expect(student.bytes.down).toBeGreaterThan(2 ** 21);
   });
 });
 

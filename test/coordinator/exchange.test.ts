@@ -3,7 +3,7 @@ import { receiveLogits } from '../../coordinator/exchange.ts';
 import { advance, disconnected, hello, receive } from '../../coordinator/run.ts';
 import type { Run, RunEffect } from '../../coordinator/runState.ts';
 import { getCodec } from '../../src/codec/index.ts';
-import type { MessageOf, PeerMessage } from '../../src/protocol/messages.ts';
+import type { CoordinatorMessage, MessageOf, PeerMessage } from '../../src/protocol/messages.ts';
 import {
   batchOf,
   closesOf,
@@ -12,10 +12,14 @@ import {
   helloOf,
   logitsOf,
   readyWith,
+  rowsOf,
   sentBy,
   settingsWith,
   startedRun,
+  tensorOf,
 } from './support.ts';
+
+type Target = MessageOf<CoordinatorMessage, 'target'>;
 
 function send(run: Run, peer: string, message: MessageOf<PeerMessage, 'logits'>, nowMs = 0): RunEffect[] {
   return receiveLogits(run, run.members.get(peer)!, message, nowMs);
@@ -25,11 +29,13 @@ function send(run: Run, peer: string, message: MessageOf<PeerMessage, 'logits'>,
 function targetsOf(effects: readonly RunEffect[]): Map<number, number[]> {
   return new Map(
     sentBy(effects).flatMap(([to, message]) =>
-      message.type === 'target'
-        ? [[to, [...getCodec(message.codec).decode(message.data, ...message.shape)]] as const]
-        : [],
+      message.type === 'target' ? [[to, [...decoded(message.logits!)]] as const] : [],
     ),
   );
+}
+
+function decoded({ codec, data, shape }: NonNullable<Target['logits']>): Float32Array {
+  return getCodec(codec).decode(data, ...shape);
 }
 
 describe('receiveLogits', () => {
@@ -44,13 +50,9 @@ describe('receiveLogits', () => {
       ]),
     );
     const [, message] = sentBy(effects)[0]!;
-    const rows = { round: 0, batch: batchOf(0), view: 'shared', shape: [1, 2] };
     expect(message).toEqual({
-      type: 'target',
-      teachers: 1,
-      codec: 'float32',
-      data: expect.anything(),
-      ...rows,
+      ...{ type: 'target', round: 0, batch: batchOf(0), view: 'shared', teachers: 1 },
+      logits: { codec: 'float32', shape: [1, 2], data: expect.anything() },
     });
     expect(run.committed).toBe(1);
   });
@@ -81,12 +83,13 @@ describe('receiveLogits', () => {
 
   it('answers in the codec of the experiment', () => {
     const run = startedRun(['a', 'b'], settingsWith({ codec: 'float16' }));
-    const half = { codec: 'float16', data: Uint8Array.of(0x00, 0x3c, 0x00, 0xc0) };
-    send(run, 'a', logitsOf(0, [0, 0], half));
-    const effects = send(run, 'b', logitsOf(0, [0, 0], half));
+    const data = Uint8Array.of(0x00, 0x3c, 0x00, 0xc0);
+    const half = rowsOf(0, { logits: { codec: 'float16', shape: [1, 2], data } });
+    send(run, 'a', half);
+    const effects = send(run, 'b', half);
     // 1 and -2, shifted by the larger one.
     expect(targetsOf(effects).get(1)).toEqual([0, -3]);
-    expect(sentBy(effects)[0]![1]).toMatchObject({ codec: 'float16', data: { byteLength: 4 } });
+    expect(sentBy(effects)[0]![1]).toMatchObject({ logits: { codec: 'float16', data: { byteLength: 4 } } });
   });
 
   it('keeps the digest of the batch after the frame that it came in', () => {
@@ -94,7 +97,7 @@ describe('receiveLogits', () => {
     const message = logitsOf(3);
     send(run, 'a', message);
     message.batch.fill(0xff);
-    message.data.fill(0xff);
+    message.logits!.data.fill(0xff);
     const effects = send(run, 'b', logitsOf(3));
     expect(sentBy(effects)[0]![1]).toMatchObject({ type: 'target', batch: batchOf(3) });
     expect(targetsOf(effects).get(2)).toEqual([-1, 0]);
@@ -120,12 +123,13 @@ describe('receiveLogits', () => {
   });
 
   it.each([
-    [{ shape: [2, 2] as [number, number] }, 'logits.shape: expected [1,2], got [2,2]'],
-    [{ shape: [1, 3] as [number, number] }, 'logits.shape: expected [1,2], got [1,3]'],
-    [{ codec: 'float16' }, 'logits.codec: expected float32, got float16'],
+    [{ shape: [2, 2] as [number, number] }, 'logits.logits.shape: expected [1,2], got [2,2]'],
+    [{ shape: [1, 3] as [number, number] }, 'logits.logits.shape: expected [1,2], got [1,3]'],
+    [{ codec: 'float16' }, 'logits.logits.codec: expected float32, got float16'],
   ])('closes the connection of a student with %o', (changes, reason) => {
     const run = startedRun(['a', 'b']);
-    expect(send(run, 'b', logitsOf(0, [0, 1], changes))).toEqual([
+    const logits = { ...tensorOf([0, 1]), ...changes };
+    expect(send(run, 'b', rowsOf(0, { logits }))).toEqual([
       { type: 'close', connection: 2, code: 4007, reason },
       { type: 'event', record: { event: 'malformed', peer: 'b', reason } },
     ]);

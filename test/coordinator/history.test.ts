@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { contribute, heard, join, leave, type RoundEffect, tick } from '../../coordinator/rounds.ts';
+import { contribute, heard, leave, type RoundEffect, tick } from '../../coordinator/rounds.ts';
 import { advance, disconnected, hello, receive } from '../../coordinator/run.ts';
 import type { Run, RunEffect } from '../../coordinator/runState.ts';
 import { statusOf } from '../../coordinator/status.ts';
@@ -12,44 +12,109 @@ import {
   closesOf,
   doneAt,
   emptyRun,
+  enter,
   helloOf,
   logitsOf,
+  payloadOf,
   predictionsOf,
   progressAt,
+  readyOf,
   readyWith,
+  roleOf,
   roundsOf,
+  rowsOf,
   settingsWith,
   startedRun,
 } from './support.ts';
 
 describe('rounds with any history', () => {
-  it('answers every contribution exactly once, and leaves no round open behind', () => {
-    for (let seed = 0; seed < 300; seed++) {
-      const random = createRandom('history', seed);
-      const quorum = ([1, 2, 'all'] as const)[random.below(3)]!;
-      const names = ['a', 'b', 'c', 'd'].slice(0, 1 + random.below(4));
-      const rounds = roundsOf(names, { quorum });
-      const sent = new Set<string>();
-      const effects: RoundEffect[] = [];
-      for (let now = 0; now < 600; now += 1 + random.below(60)) {
-        const peer = names[random.below(names.length)]!;
-        const round = Math.max(0, rounds.lastClosed + random.below(4) - 1);
-        const action = random.below(10);
-        if (action === 0) effects.push(...leave(rounds, peer, false));
-        else if (action === 1) join(rounds, peer, now);
-        else if (action === 2) heard(rounds, peer, random.below(2) === 0, now);
-        else if (action === 3) effects.push(...tick(rounds, now));
-        else if (!sent.has(`${peer} ${round}`)) {
-          sent.add(`${peer} ${round}`);
-          const rows = { batch: batchOf(random.below(8) === 0 ? 99 : round), view: 'shared' as const };
-          const logits = Float32Array.of(0);
-          effects.push(...contribute(rounds, { peer, round, ...rows, logits }, now));
-        }
+  /** Plays a history of these peers; whom each contribution came from and whom each effect answers, in order. */
+  function play(key: string, seed: number, all: readonly string[]) {
+    const random = createRandom(key, seed);
+    const quorum = ([1, 2, 'all'] as const)[random.below(3)]!;
+    const names = all.filter((_, i) => i === 0 || i === all.length - 1 || random.below(3) > 0);
+    const rounds = roundsOf(names, { quorum });
+    const sent = new Set<string>();
+    const effects: RoundEffect[] = [];
+    for (let now = 0; now < 600; now += 1 + random.below(60)) {
+      const peer = names[random.below(names.length)]!;
+      const round = Math.max(0, rounds.lastClosed + random.below(4) - 1);
+      const action = random.below(10);
+      if (action === 0) effects.push(...leave(rounds, peer, false));
+      else if (action === 1) enter(rounds, peer, now, names);
+      else if (action === 2) heard(rounds, peer, random.below(2) === 0, now);
+      else if (action === 3) effects.push(...tick(rounds, now));
+      else if (!sent.has(`${peer} ${round}`)) {
+        sent.add(`${peer} ${round}`);
+        const batch = batchOf(random.below(8) === 0 ? 99 : round);
+        const payload = payloadOf([0]);
+        effects.push(...contribute(rounds, { peer, round, batch, view: 'shared', payload }, now));
       }
-      for (const peer of names) effects.push(...leave(rounds, peer, true));
-      const answered = answersOf(effects).map((answer) => answer.split(' ').slice(0, 2).join(' '));
-      expect(answered.toSorted(), `seed ${seed}`).toEqual([...sent].toSorted());
-      expect(rounds.open.size, `seed ${seed}`).toBe(0);
+    }
+    for (const peer of names) effects.push(...leave(rounds, peer, true));
+    return { rounds, sent, effects };
+  }
+
+  it('answers every contribution exactly once, and leaves no round open behind', () => {
+    for (const all of [['a'], ['a', 'b', 'c', 'd'], ['a', 'b', 't1', 't2']]) {
+      for (let seed = 0; seed < 300; seed++) {
+        const { rounds, sent, effects } = play('history', seed, all);
+        const answered = answersOf(effects).map((answer) => answer.split(' ').slice(0, 2).join(' '));
+        expect(answered.toSorted(), `seed ${seed}`).toEqual([...sent].toSorted());
+        expect(rounds.open.size, `seed ${seed}`).toBe(0);
+      }
+    }
+  });
+
+  it('lets teachers advance and teaches students, never the other way round', () => {
+    const seen = new Set<string>();
+    for (let seed = 0; seed < 300; seed++) {
+      for (const effect of play('roles', seed, ['a', 'b', 't1', 't2']).effects) {
+        if (effect.type === 'advance') expect(roleOf(effect.peer)).toBe('teacher');
+        if (effect.type === 'noTarget' && effect.reason !== 'refused')
+          expect(roleOf(effect.peer)).toBe('student');
+        if (effect.type === 'commit') {
+          expect([...effect.teachers].every((peer) => roleOf(peer) === 'teacher')).toBe(true);
+          expect([...effect.learners].every((peer) => roleOf(peer) === 'student')).toBe(true);
+          expect(effect.learners.size).toBeGreaterThan(0);
+        }
+        seen.add(effect.type === 'advance' && effect.nextRound !== undefined ? 'skip' : effect.type);
+      }
+    }
+    expect([...seen].toSorted()).toEqual(['advance', 'commit', 'noTarget', 'skip']);
+  });
+
+  it('never lets a teacher get past a student that may still come', () => {
+    for (let seed = 0; seed < 200; seed++) {
+      const random = createRandom('pace', seed);
+      const rounds = roundsOf(['a', 't'], { quorum: ([1, 'all'] as const)[random.below(2)]! });
+      const next = { a: 0, t: 0 };
+      const waits = { a: false, t: false };
+      const away = { a: false, t: false };
+      const follow = (effects: readonly RoundEffect[]): void => {
+        for (const effect of effects) {
+          const peer = (effect.type === 'commit' ? 'a' : effect.peer) as 'a' | 't';
+          const skip = effect.type === 'commit' ? undefined : effect.nextRound;
+          waits[peer] = false;
+          next[peer] = Math.max(effect.round + 1, skip ?? 0);
+        }
+      };
+      for (let now = 0; now < 3000; now += random.below(80)) {
+        const peer = (['a', 't'] as const)[random.below(2)]!;
+        if (away[peer] || random.below(12) === 0) {
+          away[peer] = !away[peer];
+          waits[peer] = false;
+          if (away[peer]) follow(leave(rounds, peer, false));
+          else enter(rounds, peer, now, ['a', 't']);
+        } else if (!waits[peer]) {
+          waits[peer] = true;
+          const round = next[peer];
+          const payload = payloadOf([0]);
+          follow(contribute(rounds, { peer, round, batch: batchOf(round), view: 'shared', payload }, now));
+        } else follow(tick(rounds, now));
+        expect(next.t, `seed ${seed}`).toBeLessThanOrEqual(next.a + 1);
+      }
+      expect(next.a, `seed ${seed}`).toBeGreaterThan(5);
     }
   });
 });
@@ -60,8 +125,15 @@ describe('a run with any history', () => {
   /** What a server does: no message of a connection that was closed, and one notice of its end. */
   function playHistory(seed: number): Run {
     const random = createRandom('run history', seed);
-    const names = ['a', 'b', 'c'].slice(0, 1 + random.below(3));
     const pick = <T>(items: readonly T[]): T => items[random.below(items.length)]!;
+    const names = pick([
+      ['a'],
+      ['a', 'b'],
+      ['a', 'b', 'c'],
+      ['a', 't1'],
+      ['a', 'b', 't1'],
+      ['a', 't1', 't2'],
+    ]);
     const run = pick([emptyRun, startedRun])(names, pick(settings));
     const peers = new Map([...run.connections].map(([name, connection]) => [connection, name]));
     const follow = (effects: readonly RunEffect[], now: number): void => {
@@ -74,9 +146,13 @@ describe('a run with any history', () => {
       if (peer !== undefined) follow(disconnected(run, peer, connection, reason, now), now);
     };
     const round = (): number => Math.max(0, run.rounds.lastClosed + random.below(3));
-    const usual = [readyWith, () => progressAt(1), () => logitsOf(round()), () => logitsOf(round())];
+    const alone = names.some((name) => roleOf(name) === 'teacher');
+    const say = (peer: string): PeerMessage =>
+      alone && roleOf(peer) === 'student' ? rowsOf(round()) : logitsOf(round());
+    const usual = [readyOf, () => progressAt(1), say, say];
     const wide = { shape: [1, 3] as [number, number], data: new Uint8Array(12) };
-    const rare: readonly (() => PeerMessage)[] = [
+    const rare: readonly ((peer: string) => PeerMessage)[] = [
+      () => rowsOf(round()),
       () => logitsOf(round(), [NaN, 0]),
       () => logitsOf(round(), [1, 2, 3]),
       () => helloOf('a'),
@@ -100,7 +176,7 @@ describe('a run with any history', () => {
       else {
         const peer = peers.get(connection)!;
         const joining = run.members.get(peer)!.state === 'joining';
-        const message = action < 6 ? pick(rare)() : joining ? readyWith() : pick(usual)();
+        const message = action < 6 ? pick(rare)(peer) : joining ? readyOf(peer) : pick(usual)(peer);
         follow(receive(run, peer, message, now), now);
       }
     }

@@ -3,8 +3,8 @@ import { admit, byName, type Members, mismatch, type Place, takePlace } from '..
 import { helloOf, readyWith } from './support.ts';
 
 const places: readonly Place[] = [
-  { name: 'cnn-s-1', model: 'cnn-s' },
-  { name: 'resnet8-1', model: 'resnet8' },
+  { name: 'cnn-s-1', model: 'cnn-s', role: 'student' },
+  { name: 'resnet8-1', model: 'resnet8', role: 'student' },
 ];
 
 const { name: _, model: __, ...anonymous } = helloOf('somebody');
@@ -72,7 +72,7 @@ describe('takePlace', () => {
     'refuses one more than there are places, after %j',
     (hellos) => {
       const members = membersAfter(...hellos);
-      const refused = `the run has its 2 peers already: ${[...members.keys()].join(', ')}`;
+      const refused = `the run has its 2 students already: ${[...members.keys()].join(', ')}`;
       for (const hello of [anonymous, { ...anonymous, name: 'carol' }]) {
         expect(takePlace(members, places, hello)).toEqual({ refused });
       }
@@ -140,5 +140,45 @@ describe('byName', () => {
     expect(byName(members).map(({ name }) => name)).toEqual(['a', 'b']);
     const upper = membersAfter({ name: 'a' }, { name: 'B' });
     expect(byName(upper).map(({ name }) => name)).toEqual(['B', 'a']);
+  });
+});
+
+describe('places of teachers', () => {
+  const mixed: readonly Place[] = [
+    { name: 'cnn-s-1', model: 'cnn-s', role: 'student' },
+    { name: 'teacher-1', model: 'cnn-s', role: 'teacher' },
+  ];
+  const take = (members: Members, changes: Partial<typeof anonymous> & { name?: string; model?: string }) =>
+    takePlace(members, mixed, { ...anonymous, ...changes });
+
+  it('are for those that say they are one, and those of students for all others', () => {
+    expect(take(new Map(), { role: 'teacher' })).toEqual({ name: 'teacher-1', model: 'cnn-s' });
+    expect(take(new Map(), {})).toEqual({ name: 'cnn-s-1', model: 'cnn-s' });
+    expect(take(new Map(), { role: 'student', model: 'cnn-s' })).toMatchObject({ name: 'cnn-s-1' });
+  });
+
+  it('are as many as there are', () => {
+    const members: Members = new Map();
+    const hello = { ...anonymous, role: 'teacher' as const };
+    admit(members, 'teacher-1', 'cnn-s', hello, 0);
+    expect(members.get('teacher-1')!.role).toBe('teacher');
+    expect(take(members, { role: 'teacher' })).toEqual({
+      refused: 'the run has its 1 teachers already: teacher-1',
+    });
+    expect(take(members, {})).toMatchObject({ name: 'cnn-s-1' });
+    expect(takePlace(new Map(), places, hello)).toEqual({ refused: 'the run has no teachers' });
+  });
+
+  it('cannot be taken by their name in the other part, before or after somebody has come', () => {
+    const wrong = {
+      refused: '"teacher-1" is the place of a teacher, and this one says that it is a student',
+    };
+    expect(take(new Map(), { name: 'teacher-1' })).toEqual(wrong);
+    const members: Members = new Map();
+    admit(members, 'alice', 'cnn-s', { ...anonymous, role: 'teacher' }, 0);
+    expect(take(members, { name: 'alice' })).toEqual({
+      refused: '"alice" is a teacher, and this one says that it is a student',
+    });
+    expect(take(members, { name: 'alice', role: 'teacher' })).toEqual({ name: 'alice', model: 'cnn-s' });
   });
 });

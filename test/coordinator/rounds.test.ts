@@ -2,7 +2,6 @@ import { describe, expect, it } from 'vitest';
 import {
   contribute,
   heard,
-  join,
   leave,
   nextDeadlineMs,
   type RoundEffect,
@@ -13,11 +12,11 @@ import {
 } from '../../coordinator/rounds.ts';
 import { leaveOneOut } from '../../src/ensemble/meanProbabilities.ts';
 import { createRandom, type Random } from '../../src/random.ts';
-import { answersOf, batchOf, roundsOf } from './support.ts';
+import { answersOf, batchOf, enter, payloadOf, roundsOf } from './support.ts';
 
 function send(rounds: Rounds, peer: string, round: number, nowMs = 0, logits = [0, 1]): RoundEffect[] {
   const rows = { batch: batchOf(round), view: 'shared' as const };
-  return contribute(rounds, { peer, round, ...rows, logits: Float32Array.from(logits) }, nowMs);
+  return contribute(rounds, { peer, round, ...rows, payload: payloadOf(logits) }, nowMs);
 }
 
 function shuffled<T>(items: readonly T[], random: Random): T[] {
@@ -39,10 +38,12 @@ describe('a round', () => {
       {
         ...{ type: 'commit', round: 0, batch: batchOf(0), view: 'shared' },
         contributions: [
-          ['a', Float32Array.of(3, 4)],
-          ['b', Float32Array.of(5, 6)],
-          ['c', Float32Array.of(1, 2)],
+          ['a', payloadOf([3, 4])],
+          ['b', payloadOf([5, 6])],
+          ['c', payloadOf([1, 2])],
         ],
+        teachers: new Set(['a', 'b', 'c']),
+        learners: new Set(['a', 'b', 'c']),
       },
     ]);
     expect(waitingFor(rounds)).toBeNull();
@@ -57,7 +58,7 @@ describe('a round', () => {
       const effects = shuffled(names, random).flatMap((name) => send(rounds, name, 0, 0, logits.get(name)));
       const [commit] = effects;
       if (effects.length !== 1 || commit?.type !== 'commit') throw new Error('expected one commit');
-      const tensors = commit.contributions.map(([, values]) => values);
+      const tensors = commit.contributions.map(([, payload]) => payload.logits!);
       return { commit, targets: leaveOneOut(tensors, 1, 3, 2) };
     });
     for (const outcome of outcomes) expect(outcome).toEqual(outcomes[0]);
@@ -76,12 +77,12 @@ describe('a round', () => {
     expect(send(rounds, 'a', 0, 0, [7, 8])).toEqual([]);
     const effects = send(rounds, 'b', 0);
     expect(answersOf(effects)).toEqual(['a 0 target', 'b 0 target']);
-    expect(effects[0]).toMatchObject({ contributions: [['a', Float32Array.of(1, 2)], expect.anything()] });
+    expect(effects[0]).toMatchObject({ contributions: [['a', payloadOf([1, 2])], expect.anything()] });
   });
 
   it('refuses rows of other samples or another view, and does not wait for their sender', () => {
     const rounds = roundsOf(['a', 'b', 'c']);
-    const rows = { round: 0, batch: batchOf(0), view: 'shared' as const, logits: Float32Array.of(0, 1) };
+    const rows = { round: 0, batch: batchOf(0), view: 'shared' as const, payload: payloadOf() };
     contribute(rounds, { peer: 'a', ...rows }, 0);
     expect(answersOf(contribute(rounds, { peer: 'b', ...rows, batch: batchOf(9) }, 0))).toEqual([
       'b 0 refused',
@@ -262,7 +263,7 @@ describe('a student that leaves', () => {
     for (const peer of ['a', 'b', 'c']) send(rounds, peer, 0);
     leave(rounds, 'b', false);
     send(rounds, 'a', 1, 10);
-    join(rounds, 'b', 90);
+    enter(rounds, 'b', 90);
     expect(answersOf(tick(rounds, 189))).toEqual([]);
     expect(waitingFor(rounds)?.peers).toEqual(['b']);
     expect(answersOf(send(rounds, 'b', 1, 189))).toEqual(['a 1 target', 'b 1 target']);
@@ -271,14 +272,14 @@ describe('a student that leaves', () => {
   it('is not awaited again once it is done', () => {
     const rounds = roundsOf(['a', 'b']);
     leave(rounds, 'b', true);
-    join(rounds, 'b', 0);
+    enter(rounds, 'b', 0);
     expect(answersOf(send(rounds, 'a', 0))).toEqual(['a 0 noTeachers']);
   });
 
   it('may be replaced under way by one that is awaited once it has caught up', () => {
     const rounds = roundsOf(['a', 'b']);
     for (const round of [0, 1]) for (const peer of ['a', 'b']) send(rounds, peer, round);
-    join(rounds, 'c', 0);
+    enter(rounds, 'c', 0);
     send(rounds, 'a', 2);
     expect(waitingFor(rounds)?.peers).toEqual(['b']);
     expect(send(rounds, 'c', 0)).toMatchObject([{ reason: 'late', nextRound: 2 }]);

@@ -14,6 +14,7 @@ import {
   sentBy,
   settingsWith,
   startedRun,
+  startOf,
 } from './support.ts';
 
 const LEASE_MS = 30_000;
@@ -46,10 +47,10 @@ describe('hello', () => {
   it('is refused when the run has its peers, or is over', () => {
     const run = startedRun(['a']);
     expect(hello(run, 2, helloOf('b'), 0)).toEqual([
-      { type: 'close', connection: 2, code: 4003, reason: 'the run has its 1 peers already: a' },
+      { type: 'close', connection: 2, code: 4003, reason: 'the run has its 1 students already: a' },
       {
         type: 'event',
-        record: { event: 'refused', peer: 'b', reason: 'the run has its 1 peers already: a' },
+        record: { event: 'refused', peer: 'b', reason: 'the run has its 1 students already: a' },
       },
     ]);
     receive(run, 'a', doneAt(1), 0);
@@ -67,7 +68,7 @@ describe('hello', () => {
       [2, 'noTarget'],
     ]);
     expect(disconnected(run, 'a', 1, 'closed', 0)).toEqual([]);
-    expect(sentBy(receive(run, 'a', readyWith(), 0))).toEqual([[9, { type: 'start', peers: ['a', 'b'] }]]);
+    expect(sentBy(receive(run, 'a', readyWith(), 0))).toEqual([[9, startOf(['a', 'b'], 'a')]]);
   });
 
   it('before the start takes over the name and nothing else', () => {
@@ -75,7 +76,7 @@ describe('hello', () => {
     hello(run, 1, helloOf('a'), 0);
     run.members.get('a')!.ready = readyWith({ classes: 100 });
     hello(run, 2, helloOf('a'), 0);
-    expect(sentBy(receive(run, 'a', readyWith(), 0))).toEqual([[2, { type: 'start', peers: ['a'] }]]);
+    expect(sentBy(receive(run, 'a', readyWith(), 0))).toEqual([[2, startOf(['a'], 'a')]]);
   });
 
   it('of a done peer lets it hand in its results again, but not start a second life', () => {
@@ -106,11 +107,10 @@ describe('ready', () => {
     expect(receive(run, 'b', readyWith(), 0)).toEqual([]);
     hello(run, 2, helloOf('a'), 0);
     expect(run.phase).toBe('waiting');
-    const start = { type: 'start', peers: ['a', 'b'] };
     expect(receive(run, 'a', readyWith({ parameters: 5 }), 0)).toEqual([
       { type: 'event', record: { event: 'started' } },
-      { type: 'send', connection: 2, message: start },
-      { type: 'send', connection: 1, message: start },
+      { type: 'send', connection: 2, message: startOf(['a', 'b'], 'a') },
+      { type: 'send', connection: 1, message: startOf(['a', 'b'], 'b') },
     ]);
     expect(statesOf(run)).toEqual(['b training', 'a training']);
   });

@@ -16,6 +16,7 @@ import {
   readyWith,
   serve,
   settingsWith,
+  startOf,
 } from './support.ts';
 
 afterEach(async () => {
@@ -94,8 +95,8 @@ describe('a run', () => {
         await client.settled();
       }
     }
-    for (const client of clients) {
-      expect(await client.next()).toEqual({ type: 'start', peers: ['a', 'b'] });
+    for (const [i, client] of clients.entries()) {
+      expect(await client.next()).toEqual(startOf(['a', 'b'], ['a', 'b'][i]!));
       expect(await client.next()).toMatchObject({ type: 'target', round: 0, teachers: 1 });
     }
     const { peers, interrupted, exchange } = await server.finished;
@@ -111,7 +112,8 @@ describe('a run', () => {
     const { server, run } = await serve(emptyRun(['a', 'b'], settingsWith({ quorum: 'all' })));
     const [a, b] = [await join(server, 'a'), await join(server, 'b')];
     for (const client of [a, b]) client.send(readyWith());
-    for (const client of [a, b]) expect(await client.next()).toEqual({ type: 'start', peers: ['a', 'b'] });
+    expect(await a.next()).toEqual(startOf(['a', 'b'], 'a'));
+    expect(await b.next()).toEqual(startOf(['a', 'b'], 'b'));
     a.send(logitsOf(0));
     b.socket.terminate();
     expect(await a.next()).toMatchObject({ type: 'noTarget', round: 0, reason: 'noTeachers' });

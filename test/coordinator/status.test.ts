@@ -23,6 +23,7 @@ describe('statusOf', () => {
         {
           ...{
             name: 'a',
+            role: 'student',
             model: 'cnn-s',
             backend: 'wasm',
             device: 'a CPU',

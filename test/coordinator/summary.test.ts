@@ -20,7 +20,15 @@ describe('summarise', () => {
       exchange: { rounds: 0, missed: { noTeachers: 0, quorum: 0, late: 0, refused: 0 }, staleness: 0 },
       peers: [
         {
-          ...{ name: 'a', model: 'cnn-s', parameters: 100, backend: 'wasm', device: 'a CPU', steps: 10 },
+          ...{
+            name: 'a',
+            role: 'student',
+            model: 'cnn-s',
+            parameters: 100,
+            backend: 'wasm',
+            device: 'a CPU',
+            steps: 10,
+          },
           ...{
             outcome: 'finished',
             collapsed: 'loss 2.30',

@@ -3,6 +3,7 @@ import { type ClientOptions, WebSocket } from 'ws';
 import {
   createRounds,
   join as joinRounds,
+  type Payload,
   type RoundEffect,
   type Rounds,
   type RoundsOptions,
@@ -13,7 +14,13 @@ import { type Server, startServer } from '../../coordinator/server.ts';
 import { float32 } from '../../src/codec/float32.ts';
 import { experimentSchema, type RunSettings, runSettings } from '../../src/config/schema.ts';
 import { createLogger } from '../../src/logger.ts';
-import type { CoordinatorMessage, MessageOf, PeerMessage } from '../../src/protocol/messages.ts';
+import type {
+  CoordinatorMessage,
+  MessageOf,
+  PeerMessage,
+  Wants,
+  WireEncoding,
+} from '../../src/protocol/messages.ts';
 import { SUBPROTOCOL } from '../../src/protocol/messages.ts';
 import { decodeCoordinatorMessage, encodeMessage } from '../../src/protocol/wire.ts';
 
@@ -30,16 +37,21 @@ export function settingsWith(exchange: object = {}): RunSettings {
   return runSettings(experimentSchema.parse(experiment));
 }
 
-/** A run with a place for each of `names`, where nobody is yet. */
+/** A run with a place for each of `names`, where nobody is yet; those that start with a "t" are teachers. */
 export function emptyRun(names: readonly string[], settings = settingsWith()): Run {
-  return createRun({ id: 'run', settings, places: names.map((name) => ({ name, model: 'cnn-s' })) });
+  const places = names.map((name) => ({ name, model: 'cnn-s', role: roleOf(name) }));
+  return createRun({ id: 'run', settings, places });
+}
+
+export function roleOf(name: string): 'student' | 'teacher' {
+  return name.startsWith('t') ? 'teacher' : 'student';
 }
 
 /** A run that has started at time 0; the peers' connections are 1, 2, … in the order of `names`. */
 export function startedRun(names: readonly string[], settings = settingsWith(), ready = readyWith()): Run {
   const run = emptyRun(names, settings);
   for (const [i, name] of names.entries()) hello(run, i + 1, helloOf(name), 0);
-  for (const name of names) receive(run, name, ready, 0);
+  for (const name of names) receive(run, name, readyOf(name, ready), 0);
   return run;
 }
 
@@ -47,8 +59,31 @@ export function helloOf(name: string, changes: Partial<Message<'hello'>> = {}): 
   return {
     ...{ type: 'hello', protocol: 1, name, incarnation: `life-of-${name}` },
     ...{ model: 'cnn-s', backend: 'wasm', device: 'a CPU' },
+    ...(roleOf(name) === 'teacher' && { role: 'teacher' as const }),
     ...changes,
   };
+}
+
+/** What students of `dml` need. */
+export const WANTS: Wants = {
+  ...{ logits: true, ensemble: 'mean-probabilities', includesSelf: false, temperature: 2, encodings: [] },
+};
+
+/** The same of `name`: a teacher needs nothing. */
+export function readyOf(name: string, ready = readyWith()): Message<'ready'> {
+  const { wants, ...facts } = ready;
+  return roleOf(name) === 'teacher' || !wants ? facts : ready;
+}
+
+/** What a student that learns from the other students is told at the start of a run without features. */
+export function startOf(
+  peers: readonly string[],
+  own: string,
+  wants: Wants = WANTS,
+): MessageOf<CoordinatorMessage, 'start'> {
+  const others = peers.filter((name) => name !== own);
+  const teachers = others.map((name) => ({ name, model: 'cnn-s', layers: {} }));
+  return { type: 'start', peers: [...peers], ...(teachers.length > 0 && { teachers }), wants };
 }
 
 /** Two classes, four test samples. */
@@ -57,6 +92,7 @@ export function readyWith(changes: Partial<Message<'ready'>> = {}): Message<'rea
     ...{ type: 'ready', dataset: 'ab'.repeat(32), classes: 2, inputShape: [28, 28, 1] },
     ...{ trainSize: 8, testSize: 4, parameters: 100 },
     refused: [{ backend: 'webgpu', reason: 'no card' }],
+    wants: WANTS,
     ...changes,
   };
 }
@@ -66,23 +102,32 @@ export function batchOf(round: number): Uint8Array<ArrayBuffer> {
   return new Uint8Array(8).fill(round);
 }
 
+/** What a student that teaches nobody says of a batch. */
+export function rowsOf(round: number, changes: Partial<Message<'logits'>> = {}): Message<'logits'> {
+  return { type: 'logits', round, batch: batchOf(round), view: 'shared', step: round, ...changes };
+}
+
 export function logitsOf(
   round: number,
   values: readonly number[] = [0, 1],
   changes: Partial<Message<'logits'>> = {},
 ): Message<'logits'> {
-  const tensor = { shape: [1, values.length] as [number, number], codec: 'float32' };
+  return rowsOf(round, { logits: tensorOf(values), ...changes });
+}
+
+/** A tensor of one row. */
+export function tensorOf(values: readonly number[]): NonNullable<Message<'logits'>['logits']> {
   const data = float32.encode(Float32Array.from(values), 1, values.length);
-  return {
-    type: 'logits',
-    round,
-    batch: batchOf(round),
-    view: 'shared',
-    step: round,
-    ...tensor,
-    data,
-    ...changes,
-  };
+  return { codec: 'float32', shape: [1, values.length], data };
+}
+
+/** What a layer's encoder made of a batch of one sample. */
+export function encodingOf(
+  values: readonly number[],
+  layer = 'stage1',
+  encoder = 'attention@1',
+): WireEncoding {
+  return { layer, encoder, codec: 'float32', shape: [1, values.length], data: tensorOf(values).data };
 }
 
 export function progressAt(step: number, changes: Partial<Message<'progress'>> = {}): Message<'progress'> {
@@ -113,20 +158,33 @@ export function doneAt(step: number, changes: Partial<Message<'done'>> = {}): Me
   };
 }
 
-/** Rounds of students that joined at time 0. */
-export function roundsOf(students: readonly string[], options: Partial<RoundsOptions> = {}): Rounds {
+/** Rounds of peers that joined at time 0; those that start with a "t" are teachers. */
+export function roundsOf(peers: readonly string[], options: Partial<RoundsOptions> = {}): Rounds {
   const rounds = createRounds({ quorum: 1, maxWaitMs: 100, ...options });
-  for (const student of students) joinRounds(rounds, student, 0);
+  for (const peer of peers) enter(rounds, peer, 0, peers);
   return rounds;
+}
+
+/** A peer joins, with the part that it has among `peers`: students teach each other where there are no teachers. */
+export function enter(rounds: Rounds, peer: string, nowMs: number, peers: readonly string[] = [peer]): void {
+  const teaches = roleOf(peer) === 'teacher' || !peers.some((each) => roleOf(each) === 'teacher');
+  joinRounds(rounds, peer, nowMs, { teaches, learns: roleOf(peer) === 'student' });
+}
+
+/** What a peer says about a batch, as far as the rounds are concerned. */
+export function payloadOf(
+  logits: readonly number[] | null = [0, 1],
+  changes: Partial<Payload> = {},
+): Payload {
+  return { logits: logits && Float32Array.from(logits), encodings: [], labels: null, ...changes };
 }
 
 /** Whom each effect answers, about which round, and with what. */
 export function answersOf(effects: readonly RoundEffect[]): string[] {
-  return effects.flatMap((effect) =>
-    effect.type === 'commit'
-      ? effect.contributions.map(([peer]) => `${peer} ${effect.round} target`)
-      : [`${effect.peer} ${effect.round} ${effect.reason}`],
-  );
+  return effects.flatMap((effect) => {
+    if (effect.type === 'commit') return [...effect.learners].map((peer) => `${peer} ${effect.round} target`);
+    return [`${effect.peer} ${effect.round} ${effect.type === 'advance' ? 'advance' : effect.reason}`];
+  });
 }
 
 /** The messages among `effects`, each with the connection that it goes to. */

@@ -202,6 +202,9 @@ const WEIGHTS = [1, -2, 0.5, 3];
 /** Of the differences; values are float32. */
 const STEP = 4e-3;
 
+/** The second half of the batch as the first. */
+const inPairs = (_: number, i: number, values: readonly number[]) => values[i % (values.length / 2)]!;
+
 describe.each(names)('%s', (name) => {
   it('has the gradients of differences, in features and modules', () => {
     const trial = new Trial(name);
@@ -246,19 +249,22 @@ describe.each(names)('%s', (name) => {
   });
 
   it.each([
-    ['zero', (value: number) => 0 * value, (value: number) => value],
-    ['zero in both', (value: number) => 0 * value, (value: number) => 0 * value],
-    ['equal in all samples', () => 0.5, (value: number) => value],
-    ['equal in all samples, for the teacher', (value: number) => value, () => -0.5],
-    ['huge', (value: number) => 1e4 * value, (value: number) => 1e4 * value],
-  ] as const)('is finite where features are %s', (_, ofStudent, ofTeacher) => {
+    ['zero', (value: number) => 0 * value, (value: number) => value, 1e3],
+    ['zero in both', (value: number) => 0 * value, (value: number) => 0 * value, 1e3],
+    ['equal in all samples', () => 0.5, (value: number) => value, 1e3],
+    ['equal in pairs of samples', inPairs, (value: number) => value, 1e3],
+    ['equal in all samples, for the teacher', (value: number) => value, () => -0.5, 1e3],
+    ['huge', (value: number) => 1e4 * value, (value: number) => 1e4 * value, 1e30],
+  ] as const)('is finite where features are %s', (_, ofStudent, ofTeacher, limit) => {
     const trial = new Trial(name);
-    const change = (features: Record<string, number[]>, by: (value: number) => number) =>
+    const change = (features: Record<string, number[]>, by: typeof inPairs) =>
       Object.fromEntries(Object.entries(features).map(([layer, values]) => [layer, values.map(by)]));
     trial.student = change(trial.student, ofStudent);
     trial.teacher = change(trial.teacher, ofTeacher);
-    const all = [trial.values(), ...trial.gradients().values()];
-    for (const list of all) expect(list.every(Number.isFinite)).toBe(true);
+    expect(trial.values().every(Number.isFinite)).toBe(true);
+    // A point where a gradient has no limit gives none, and not what a division by almost 0 would.
+    for (const gradient of trial.gradients().values())
+      expect(gradient.every((value) => Math.abs(value) < limit)).toBe(true);
     trial.dispose();
   });
 
@@ -292,6 +298,24 @@ describe.each(names)('%s', (name) => {
     expect(method.options.safeParse({ misspelt: 1 }).success).toBe(false);
     expect(method.weights.ce).toBe(1);
   });
+});
+
+it.each([
+  ['fitnet', 100, { layer: 'stage2' }],
+  ['at', 1000, { layers: null }],
+  ['sp', 3000, { layer: null }],
+  ['cc', 0.02, { layer: 'embedding', width: 128 }],
+  ['vid', 1, { layers: null, initialVariance: 5 }],
+  ['rkd', 1, { layer: 'embedding', distance: 25, angle: 50 }],
+  ['pkt', 30000, { layer: 'embedding' }],
+  ['ab', 1, { layers: null, initEpochs: 30, margin: 1 }],
+  ['ft', 200, { layer: null }],
+  ['fsp', 50, { layers: null, initEpochs: 30 }],
+  ['nst', 50, { layers: null }],
+  ['crd', 0.8, { layer: 'embedding', width: 128, negatives: 16384, tau: 0.07, momentum: 0.5 }],
+])('%s has the weight %d and the options of the published code', (name, weight, options) => {
+  expect(getMethod(name).weights).toEqual({ ce: 1, kd: weight });
+  expect(getMethod(name).options.parse({})).toEqual(options);
 });
 
 describe('a student that equals its teacher', () => {
@@ -515,6 +539,13 @@ describe('negatives', () => {
     expect(draw()).toEqual(draw());
     expect(draw({ step: 1 })).not.toEqual(draw());
     expect(draw({ seed: 2 })).not.toEqual(draw());
+  });
+
+  it('differ between samples of one class', () => {
+    const drawn = draw({ ids: Uint32Array.of(7, 11, 15) });
+    const column = (row: number) => [...trainLabels.keys()].map((sample) => drawn[3 * sample + row]);
+    expect(column(0)).not.toEqual(column(1));
+    expect(column(1)).not.toEqual(column(2));
   });
 
   it('are uniform: over many steps, each sample of another class is as frequent', () => {

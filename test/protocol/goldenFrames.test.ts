@@ -43,8 +43,23 @@ describe('valid golden frames', () => {
       ({ shape }) => shape.type.value,
     );
     expect(new Set(validFrames.map(({ meaning }) => meaning.type))).toEqual(new Set(types));
-    const used = validFrames.flatMap(({ meaning }) => ('codec' in meaning ? [meaning.codec] : []));
+    const used = [...JSON.stringify(validFrames).matchAll(/"codec":"(\w+)"/g)].map(([, codec]) => codec);
     expect(new Set(used)).toEqual(new Set(Object.keys(codecs)));
+  });
+
+  it('cover every field, those that may be absent in some frame and not in another', () => {
+    for (const schema of [...PeerMessage.options, ...CoordinatorMessage.options]) {
+      const { type } = schema.shape;
+      const direction = PeerMessage.options.some((each) => each === schema) ? 'peer' : 'coordinator';
+      const frames = validFrames.filter(
+        (frame) => frame.direction === direction && frame.meaning.type === type.value,
+      );
+      for (const [field, its] of Object.entries(schema.shape)) {
+        const present = frames.map(({ meaning }) => field in meaning);
+        expect(present, `${type.value}.${field}`).toContain(true);
+        if (its.safeParse(undefined).success) expect(present, `${type.value}.${field}`).toContain(false);
+      }
+    }
   });
 });
 

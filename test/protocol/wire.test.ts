@@ -11,10 +11,12 @@ const logits: MessageOf<PeerMessage, 'logits'> = {
   batch: Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8),
   view: 'shared',
   step: 3,
-  codec: 'float16',
-  shape: [1, 2],
-  data: Uint8Array.of(9, 10, 11, 12),
+  logits: { codec: 'float16', shape: [1, 2], data: Uint8Array.of(9, 10, 11, 12) },
 };
+const { logits: tensor } = logits;
+
+/** The same message with other bytes in its tensor. */
+const withData = (data: Uint8Array): typeof logits => ({ ...logits, logits: { ...tensor!, data } });
 
 const welcome = (experiment: Record<string, unknown>): MessageOf<CoordinatorMessage, 'welcome'> => ({
   type: 'welcome',
@@ -39,16 +41,16 @@ describe('encodeMessage', () => {
 
   it('copies the bytes of a tensor', () => {
     const data = Uint8Array.of(1, 2, 3, 4);
-    const frame = encodeMessage({ ...logits, data });
+    const frame = encodeMessage(withData(data));
     data.fill(0);
-    expect(decodePeerMessage(frame)).toMatchObject({ data: Uint8Array.of(1, 2, 3, 4) });
+    expect(decodePeerMessage(frame)).toMatchObject({ logits: { data: Uint8Array.of(1, 2, 3, 4) } });
   });
 
   it('takes views and Buffers as the bytes that they span', () => {
     const frame = encodeMessage(logits);
     const larger = Uint8Array.of(0, 9, 10, 11, 12, 0);
-    expect(encodeMessage({ ...logits, data: larger.subarray(1, 5) })).toEqual(frame);
-    expect(encodeMessage({ ...logits, data: Buffer.of(9, 10, 11, 12) })).toEqual(frame);
+    expect(encodeMessage(withData(larger.subarray(1, 5)))).toEqual(frame);
+    expect(encodeMessage(withData(Buffer.of(9, 10, 11, 12)))).toEqual(frame);
   });
 
   it.each([
@@ -60,8 +62,8 @@ describe('encodeMessage', () => {
     new DataView(new ArrayBuffer(4)),
     new ArrayBuffer(4),
   ])('refuses %o in place of bytes', (data) => {
-    expect(() => encodeMessage({ ...logits, data: data as unknown as Uint8Array })).toThrow(
-      new TypeError(`logits.data: ${data.constructor.name} cannot be sent`),
+    expect(() => encodeMessage(withData(data as unknown as Uint8Array))).toThrow(
+      new TypeError(`logits.logits.data: ${data.constructor.name} cannot be sent`),
     );
   });
 
@@ -124,8 +126,8 @@ describe('decodePeerMessage', () => {
     buffer.set(frame, 5);
     const message = decodePeerMessage(buffer.subarray(5, 5 + frame.length));
     expect(message).toEqual(logits);
-    expect((message as typeof logits).data.buffer).toBe(buffer.buffer);
-    expect((message as typeof logits).data.constructor).toBe(Uint8Array);
+    expect((message as typeof logits).logits!.data.buffer).toBe(buffer.buffer);
+    expect((message as typeof logits).logits!.data.constructor).toBe(Uint8Array);
   });
 
   it('takes a Buffer, and leaves no mark on it', () => {
@@ -147,7 +149,7 @@ describe('decodePeerMessage', () => {
   it('takes sizes in any form that MessagePack has', () => {
     const frame = pack({
       ...logits,
-      shape: new Raw('dd000000020102'),
+      logits: { ...tensor, shape: new Raw('dd000000020102') },
       type: new Raw('db000000066c6f67697473'),
     });
     expect(decodePeerMessage(frame)).toEqual(logits);

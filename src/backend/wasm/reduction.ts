@@ -4,6 +4,8 @@ import { allocate, heapView, type KernelPatch, powerOfTwoDivisor } from './kerne
 
 /** Most rows that one average pooling sums: its sum is in float32, what follows in float64. */
 const POOLED_ROWS = 1024;
+/** More columns than this overflow the stack on which XNNPACK keeps a row of sums. */
+const MOST_POOLED_COLUMNS = 4096;
 /** Fewer rows than this are not worth a pooling. */
 const MIN_POOLED_ROWS = 4;
 
@@ -44,7 +46,7 @@ function sumMiddle(
   scale: number,
 ): tf.Tensor {
   const power = powerOfTwoDivisor(reduced, POOLED_ROWS);
-  const rows = power >= MIN_POOLED_ROWS ? power : 1;
+  const rows = power >= MIN_POOLED_ROWS && inner <= MOST_POOLED_COLUMNS ? power : 1;
   const groups = reduced / rows;
   const pooled =
     rows === 1
