@@ -1,5 +1,5 @@
 import { readdir, readFile } from 'node:fs/promises';
-import { join, relative } from 'node:path';
+import { basename, join, relative } from 'node:path';
 import { type Document, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml';
 import { messageOf, UsageError } from '../errors.ts';
 import { suggestion } from '../names.ts';
@@ -59,16 +59,18 @@ export async function loadExperiment(
 /** The path of an experiment, from the working directory when it lies below it. */
 async function locate(nameOrPath: string): Promise<string> {
   if (!/^[A-Za-z0-9_-]+$/.test(nameOrPath)) return nameOrPath;
-  const ready = (await readdir(experimentsFolder))
-    .filter((file) => file.endsWith('.yaml'))
-    .map((file) => file.slice(0, -'.yaml'.length));
-  if (!ready.includes(nameOrPath)) {
+  const files = (await readdir(experimentsFolder, { recursive: true })).filter((file) =>
+    file.endsWith('.yaml'),
+  );
+  const ready = files.map((file) => basename(file, '.yaml'));
+  const found = files[ready.indexOf(nameOrPath)];
+  if (found === undefined) {
     throw new UsageError(
       `Unknown experiment "${nameOrPath}"${suggestion(nameOrPath, ready)} Known: ${ready.join(', ')}. ` +
         `A file of your own is given by its path, such as ./${nameOrPath}.yaml.`,
     );
   }
-  const file = join(experimentsFolder, `${nameOrPath}.yaml`);
+  const file = join(experimentsFolder, found);
   const nearby = relative('', file);
   return nearby.startsWith('..') ? file : nearby;
 }
