@@ -1,9 +1,11 @@
 import { getCodec, hasNonFinite } from '../src/codec/index.ts';
 import { wantsLabels } from '../src/ensemble/wantsLabels.ts';
 import { CloseCode } from '../src/protocol/closeCodes.ts';
+import { CHECKPOINT_CHUNK_BYTES } from '../src/protocol/limits.ts';
 import type { CoordinatorMessage, MessageOf, PeerMessage } from '../src/protocol/messages.ts';
-import type { Member } from './members.ts';
-import { contribute, type Payload, type RoundEffect, reject } from './rounds.ts';
+import { byName, type Member } from './members.ts';
+import type { Payload, RoundEffect } from './roundState.ts';
+import { contribute, reject } from './rounds.ts';
 import type { Run, RunEffect } from './runState.ts';
 import { targetsOf } from './targets.ts';
 
@@ -79,6 +81,30 @@ function payloadOf({ logits, encodings = [], labels }: Logits): Payload {
     encodings: encodings.map((encoding) => ({ ...encoding, data: encoding.data.slice() })),
     labels: labels ? classesOf(labels) : null,
   };
+}
+
+/** A piece of a student's weights goes to the others as it is. */
+export function receiveCheckpoint(
+  run: Run,
+  member: Member,
+  message: MessageOf<PeerMessage, 'checkpoint'>,
+): RunEffect[] {
+  const { type, ...piece } = message;
+  if (member.state !== 'training') return malformed(run, member.name, 'checkpoint: expected after start');
+  if (run.options.settings.exchange.mode !== 'checkpoint') {
+    return malformed(run, member.name, 'checkpoint: expected none, as this run exchanges predictions');
+  }
+  if (piece.data.byteLength > CHECKPOINT_CHUNK_BYTES || piece.offset + piece.data.byteLength > piece.size) {
+    const reason = `checkpoint.data: expected at most ${CHECKPOINT_CHUNK_BYTES} bytes within ${piece.size}`;
+    return malformed(run, member.name, reason);
+  }
+  const data = piece.data.slice();
+  return byName(run.members).flatMap(({ name, role, state }): RunEffect[] => {
+    const connection = run.connections.get(name);
+    if (connection === undefined || name === member.name || role === 'teacher' || state !== 'training')
+      return [];
+    return [{ type: 'send', connection, message: { type, peer: member.name, ...piece, data } }];
+  });
 }
 
 /** Turns what the rounds decided into messages. */

@@ -1,5 +1,5 @@
 import type { MessageOf, PeerMessage } from '../src/protocol/messages.ts';
-import type { Evaluation } from '../src/results/types.ts';
+import type { BestEvaluation, Evaluation } from '../src/results/types.ts';
 
 type Hello = MessageOf<PeerMessage, 'hello'>;
 type Ready = MessageOf<PeerMessage, 'ready'>;
@@ -28,7 +28,9 @@ export interface Member {
   sinceMs: number;
   ready: Ready | null;
   progress: MessageOf<PeerMessage, 'progress'> | null;
+  /** Its last one, and its most accurate one. */
   evaluation: Evaluation | null;
+  best: BestEvaluation | null;
   done: MessageOf<PeerMessage, 'done'> | null;
   /** What was seen of a collapse; `null` while it is healthy. */
   collapsed: string | null;
@@ -110,6 +112,7 @@ export function admit(members: Members, name: string, model: string, hello: Hell
     ready: null,
     progress: null,
     evaluation: null,
+    best: null,
     done: null,
     collapsed: null,
     bytesUp: 0,

@@ -14,104 +14,10 @@
  * is early; and a round that only teachers have sent to stays open for as long as a student may still come to it.
  * Otherwise a frozen teacher would run through all batches while the students are away, and leave them behind.
  */
-import type { WireEncoding } from '../src/protocol/messages.ts';
-
-export interface RoundsOptions {
-  /** Least number of teachers that a target is made of; `all`: no deadline, only a student that leaves is not waited for. */
-  readonly quorum: number | 'all';
-  /** How long a round waits for a student, in milliseconds. */
-  readonly maxWaitMs: number;
-}
+import type { Contribution, OpenRound, RoundEffect, Rounds, Student } from './roundState.ts';
 
 /** Missed deadlines after which a student that fell behind is not awaited again before it is on time by itself. */
 const MAX_STRIKES = 3;
-
-/** A student or a teacher, as far as the rounds know it. */
-interface Student {
-  /** Whether targets are made of what it says. */
-  teaches: boolean;
-  /** Whether it gets targets. */
-  learns: boolean;
-  connected: boolean;
-  done: boolean;
-  lagging: boolean;
-  /** Missed deadlines, less the rounds it was on time for since. */
-  strikes: number;
-  /** The latest round it sent logits for; -1 before the first. */
-  round: number;
-  /** The round it was told to go on with, after it fell behind. */
-  resumesAt: number;
-  /** In a phase without exchange: burn-in, evaluation. */
-  busy: boolean;
-  /** When it was last known to be busy, or came back: its time for a round counts from then at the earliest. */
-  busyAtMs: number;
-}
-
-/** Whether the peers see the same augmentation of a sample. */
-export type View = 'shared' | 'own';
-
-interface OpenRound {
-  readonly batch: Uint8Array<ArrayBuffer>;
-  readonly view: View;
-  /** When the first student sent; `null` while only teachers have. */
-  openedAtMs: number | null;
-  readonly contributions: Map<string, Payload>;
-}
-
-/** What a peer says about a batch; the rounds do not look into it. */
-export interface Payload {
-  readonly logits: Float32Array | null;
-  readonly encodings: readonly WireEncoding[];
-  /** True classes of the rows, where the ensemble needs them. */
-  readonly labels: Uint16Array | null;
-}
-
-export interface Rounds {
-  readonly options: RoundsOptions;
-  readonly students: Map<string, Student>;
-  readonly open: Map<number, OpenRound>;
-  /** The highest round that was closed; -1 before the first. */
-  lastClosed: number;
-}
-
-export type MissReason = 'noTeachers' | 'quorum' | 'late' | 'refused';
-
-export type RoundEffect =
-  /** Make a target for each contributor from the others; in the fixed order of sums, by name. */
-  | {
-      readonly type: 'commit';
-      readonly round: number;
-      readonly batch: Uint8Array<ArrayBuffer>;
-      readonly view: View;
-      readonly contributions: readonly (readonly [peer: string, payload: Payload])[];
-      /** Those among the contributors that targets are made of. */
-      readonly teachers: ReadonlySet<string>;
-      /** Those that get one. */
-      readonly learners: ReadonlySet<string>;
-    }
-  /** Tell a teacher that it can go on; `nextRound` when it fell behind and is to go on there. */
-  | { readonly type: 'advance'; readonly peer: string; readonly round: number; readonly nextRound?: number }
-  /** Tell a student to train on the labels alone; `nextRound` when it fell behind and is to go on there. */
-  | {
-      readonly type: 'noTarget';
-      readonly peer: string;
-      readonly round: number;
-      readonly reason: MissReason;
-      readonly detail: string;
-      readonly nextRound?: number;
-    };
-
-export interface Contribution {
-  readonly peer: string;
-  readonly round: number;
-  readonly batch: Uint8Array<ArrayBuffer>;
-  readonly view: View;
-  readonly payload: Payload;
-}
-
-export function createRounds(options: RoundsOptions): Rounds {
-  return { options, students: new Map(), open: new Map(), lastClosed: -1 };
-}
 
 /** A student begins, or is back with a new connection. Joining a run that is under way, it is awaited once it has caught up. */
 export function join(

@@ -1,6 +1,5 @@
 import { getCodec } from '../src/codec/index.ts';
 import { CloseCode } from '../src/protocol/closeCodes.ts';
-import { CHECKPOINT_CHUNK_BYTES } from '../src/protocol/limits.ts';
 import {
   type CoordinatorMessage,
   type MessageOf,
@@ -8,7 +7,7 @@ import {
   PROTOCOL_VERSION,
 } from '../src/protocol/messages.ts';
 import { metricsOf } from '../src/results/recorder.ts';
-import { malformed, perform, receiveLogits, teachesIn } from './exchange.ts';
+import { malformed, perform, receiveCheckpoint, receiveLogits, teachesIn } from './exchange.ts';
 import { admit, byName, type Member, mismatch, takePlace } from './members.ts';
 import { misfit } from './misfit.ts';
 import { addChunk, createPredictions } from './predictions.ts';
@@ -72,19 +71,21 @@ export function receive(run: Run, peer: string, message: PeerMessage, nowMs: num
     case 'logits':
       return receiveLogits(run, member, message, nowMs);
     case 'progress':
-      member.progress = message;
+      // Of a teacher it is a sign of life, and nothing else.
+      if (member.role === 'student') member.progress = message;
       heard(run.rounds, peer, message.phase === 'evaluating', nowMs);
       return metrics(peer, message);
     case 'evaluation': {
-      const { accuracy, nll, ece } = message;
-      member.evaluation = { accuracy, nll, ece };
+      const { type, ...evaluation } = message;
+      member.evaluation = evaluation;
+      if (evaluation.accuracy > (member.best?.accuracy ?? -1)) member.best = evaluation;
       return metrics(peer, message);
     }
     case 'notice':
       member.collapsed = message.event === 'collapsed' ? message.reason : null;
       return [{ type: 'event', record: { event: message.event, peer, reason: message.reason } }];
     case 'checkpoint':
-      return checkpoint(run, member, message);
+      return receiveCheckpoint(run, member, message);
     case 'predictions':
       return predictions(run, member, message);
     case 'done': {
@@ -214,26 +215,6 @@ function start(run: Run, members: readonly Member[], nowMs: number): RunEffect[]
 /** What is told of a teacher's layers: nothing where no features are compared, as a frame has no room for those of many. */
 function layersOf({ wants }: Run, { ready }: Member): Record<string, number[]> {
   return wants?.encodings.length ? (ready?.layers ?? {}) : {};
-}
-
-/** A piece of a student's weights goes to the others as it is. */
-function checkpoint(run: Run, member: Member, message: MessageOf<PeerMessage, 'checkpoint'>): RunEffect[] {
-  const { type, ...piece } = message;
-  if (member.state !== 'training') return malformed(run, member.name, 'checkpoint: expected after start');
-  if (run.options.settings.exchange.mode !== 'checkpoint') {
-    return malformed(run, member.name, 'checkpoint: expected none, as this run exchanges predictions');
-  }
-  if (piece.data.byteLength > CHECKPOINT_CHUNK_BYTES || piece.offset + piece.data.byteLength > piece.size) {
-    const reason = `checkpoint.data: expected at most ${CHECKPOINT_CHUNK_BYTES} bytes within ${piece.size}`;
-    return malformed(run, member.name, reason);
-  }
-  const data = piece.data.slice();
-  return byName(run.members).flatMap(({ name, role, state }): RunEffect[] => {
-    const connection = run.connections.get(name);
-    if (connection === undefined || name === member.name || role === 'teacher' || state !== 'training')
-      return [];
-    return [{ type: 'send', connection, message: { type, peer: member.name, ...piece, data } }];
-  });
 }
 
 function predictions(run: Run, member: Member, message: MessageOf<PeerMessage, 'predictions'>): RunEffect[] {

@@ -5,7 +5,7 @@ import type { Untimed } from '../src/results/recorder.ts';
 import type { EventRecord, MetricsRecord } from '../src/results/types.ts';
 import type { Members, Place } from './members.ts';
 import type { Predictions } from './predictions.ts';
-import { createRounds, type MissReason, type Rounds } from './rounds.ts';
+import { createRounds, type MissReason, type Rounds } from './roundState.ts';
 import type { RecentRounds } from './targets.ts';
 
 /** Leases that a peer may take to load, or for its first step, which compiles kernels on some devices. */

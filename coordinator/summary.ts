@@ -47,7 +47,7 @@ function outcomeOf({ role, state, connected, done }: Member, interrupted: boolea
 }
 
 function summarisePeer(run: Run, member: Member, classes: number, interrupted: boolean): PeerSummary {
-  const { name, model, backend, device, done, progress, collapsed } = member;
+  const { name, model, backend, device, done, progress, collapsed, best } = member;
   const predictions = run.predictions.get(name);
   return {
     name,
@@ -64,6 +64,7 @@ function summarisePeer(run: Run, member: Member, classes: number, interrupted: b
       predictions && isComplete(predictions)
         ? evaluateLogits(predictions.logits, predictions.labels, classes)
         : null,
+    ...(best && run.options.settings.training.report === 'best' && { best }),
     imagesPerSecond: done?.imagesPerSecond ?? progress?.imagesPerSecond ?? 0,
     bytesUp: member.bytesUp,
     bytesDown: member.bytesDown,

@@ -1,7 +1,7 @@
 import { generalWeights } from '../src/ensemble/generalWeights.ts';
 import { type CombiningKind, targets } from '../src/ensemble/targets.ts';
 import type { Wants, WireEncoding } from '../src/protocol/messages.ts';
-import type { Payload } from './rounds.ts';
+import type { Payload } from './roundState.ts';
 
 /** What one student is taught in a round. */
 export interface Target {

@@ -76,6 +76,9 @@ export function parsePeerOptions(argv: readonly string[]): PeerOptions {
   if (options.role === 'teacher' && options.weights === undefined) {
     throw new UsageError('--role teacher: expected --weights, a safetensors file or a run folder.');
   }
+  if (options.role === 'student' && options.weights !== undefined) {
+    throw new UsageError("--weights: are a teacher's; give --role teacher, too.");
+  }
   return {
     coordinator: coordinatorUrl(options.coordinator),
     token: options.tokenFile === undefined ? null : readToken(options.tokenFile),

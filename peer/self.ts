@@ -131,6 +131,7 @@ await runProgram(async () => {
     status,
     student,
     result,
+    report: settings.training.report,
     seconds: seconds(),
   });
   await recorder.close(summaryFile(summary, experiment));

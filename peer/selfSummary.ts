@@ -8,9 +8,11 @@ export function summariseAlone(training: {
   readonly status: PeerStatus;
   readonly student: Student;
   readonly result: WorkResult;
+  /** Which evaluations the experiment asks for. */
+  readonly report: 'last' | 'best';
   readonly seconds: number;
 }): MethodSummary {
-  const { method, status, student, result, seconds } = training;
+  const { method, status, student, result, report, seconds } = training;
   const { name, model, backend, device, refusedBackends, collapsed } = status;
   return {
     method,
@@ -28,6 +30,7 @@ export function summariseAlone(training: {
         ...(collapsed !== null && { collapsed }),
         steps: result.step,
         test: result.final?.evaluation ?? null,
+        ...(result.best && report === 'best' && { best: result.best }),
         imagesPerSecond: result.log.imagesPerSecond,
         bytesUp: 0,
         bytesDown: 0,

@@ -1,8 +1,9 @@
 import type { RunSettings } from '../src/config/schema.ts';
 import type { Objective } from '../src/distill/objective.ts';
 import type { FeatureShapes } from '../src/distill/types.ts';
+import { createOptimizer } from '../src/training/createOptimizer.ts';
 import { createEmaTeacher, type EmaTeacher } from '../src/training/emaTeacher.ts';
-import { createSgd, type Optimizer } from '../src/training/optimizer.ts';
+import type { Optimizer } from '../src/training/optimizer.ts';
 import { createStudentLoss, type StudentLoss } from '../src/training/studentLoss.ts';
 import type { Network } from './network.ts';
 
@@ -37,7 +38,7 @@ export async function createStudent(
     batchSize: settings.data.batchSize,
     seed,
   });
-  const optimizer = createSgd(
+  const optimizer = createOptimizer(
     new Map([...model.parameters, ...loss.parameters]),
     settings.training.optimizer,
   );

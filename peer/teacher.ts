@@ -71,7 +71,7 @@ export async function teach(teaching: Teaching): Promise<void> {
 
   let step = 0;
   while (step < steps && !signal.aborted && !session.isOver()) {
-    if (distillationShareAt(step, distill) === 0) {
+    if (distillationShareAt(step, steps, distill) === 0) {
       step += 1;
       continue;
     }
@@ -84,6 +84,8 @@ export async function teach(teaching: Teaching): Promise<void> {
     if (answer.kind === 'none' && answer.reason === 'disconnected') continue;
     step = Math.max(step + 1, (answer.kind === 'none' && answer.nextRound) || 0);
   }
+  for (const { parameters, buffers } of trained.values())
+    tf.dispose([...parameters.values(), ...buffers.values()]);
 }
 
 /** The outputs of a frozen network, owned by the caller. */

@@ -8,7 +8,7 @@ import type { Dataset } from '../src/datasets/types.ts';
 import { distillationShareAt } from '../src/exchange/distillationWeight.ts';
 import type { Model } from '../src/models/types.ts';
 import { clipByGlobalNorm, type Optimizer } from '../src/training/optimizer.ts';
-import { learningRateAt } from '../src/training/schedules.ts';
+import { learningRateAt, weightDecayShareAt } from '../src/training/schedules.ts';
 import type { StudentLoss } from '../src/training/studentLoss.ts';
 import { type Vjp, vjp } from '../src/training/vjp.ts';
 import type { TrainingLog } from './log.ts';
@@ -77,10 +77,11 @@ export async function train(run: Training): Promise<number> {
     const pass = hold(vjp(() => loss.forward(images), parameters));
     const student = loss.outputs(pass.outputs);
 
-    // 3. The exchange; none while the teachers know too little to be worth listening to.
-    const share = distillationShareAt(step, distill);
+    // 3. The exchange; none where nobody teaches, or the teachers know too little yet to be worth listening to.
+    const share = distillationShareAt(step, steps, distill);
     const lesson = { step, ids, images, labels: batch.labels, student };
-    const teaching = share > 0 ? await teachers.teach(lesson) : { target: null, waitedMs: 0 };
+    const taught = share > 0 && loss.objective.teachers !== 'none';
+    const teaching = taught ? await teachers.teach(lesson) : { target: null, waitedMs: 0 };
     const teacher = teaching.target;
     for (const one of teacher ? [teacher, ...(teacher.apart ?? [])] : []) {
       for (const tensor of [one.logits, ...Object.values(one.encodings)]) hold(tensor);
@@ -96,7 +97,7 @@ export async function train(run: Training): Promise<number> {
     const clipped =
       training.clipNorm === null ? gradients : clipByGlobalNorm(gradients, training.clipNorm).map(hold);
     const learningRate = learningRateAt(step, steps, schedule);
-    optimizer.apply(clipped, learningRate);
+    optimizer.apply(clipped, learningRate, step, weightDecayShareAt(step, steps, training));
     teachers.updated(step);
 
     const next = Math.min(steps, Math.max(step + 1, teaching.nextStep ?? 0));

@@ -1,5 +1,5 @@
 import type { RunSettings } from '../src/config/schema.ts';
-import type { Evaluation } from '../src/results/types.ts';
+import type { BestEvaluation, Evaluation } from '../src/results/types.ts';
 import { evaluateLogits } from '../src/training/metrics.ts';
 import { createTrainingLog, type Report, type TrainingLog } from './log.ts';
 import type { Student } from './student.ts';
@@ -26,6 +26,8 @@ export interface WorkResult {
   readonly log: TrainingLog;
   /** Logits on the test set after the last step, and their quality; `null` when interrupted. */
   readonly final: { readonly logits: Float32Array; readonly evaluation: Evaluation } | null;
+  /** The most accurate evaluation, the first of equal ones; `null` without any. */
+  readonly best: BestEvaluation | null;
   /** SHA-256 (hex) of the weights file. */
   readonly weightsDigest: string;
 }
@@ -40,6 +42,7 @@ export async function work(options: WorkOptions): Promise<WorkResult> {
   const log = createTrainingLog({ classes: model.classes, graceSteps, now: () => performance.now() }, report);
 
   let final: WorkResult['final'] = null;
+  let best: WorkResult['best'] = null;
   const evaluate = async (step: number): Promise<void> => {
     log.pause();
     let toldAt = performance.now();
@@ -51,6 +54,7 @@ export async function work(options: WorkOptions): Promise<WorkResult> {
     if (logits) {
       const evaluation = evaluateLogits(logits, dataset.test.labels, model.classes);
       report({ type: 'evaluation', step, ...evaluation });
+      if (evaluation.accuracy > (best?.accuracy ?? -1)) best = { step, ...evaluation };
       if (step === steps) final = { logits, evaluation };
       else await saveCheckpoint(folder, student, step);
     }
@@ -73,5 +77,5 @@ export async function work(options: WorkOptions): Promise<WorkResult> {
   log.pause();
   await saveCheckpoint(folder, student, step);
   const weightsDigest = await saveWeights(folder, student, options.modelName);
-  return { outcome: final ? 'finished' : 'interrupted', step, log, final, weightsDigest };
+  return { outcome: final ? 'finished' : 'interrupted', step, log, final, best, weightsDigest };
 }

@@ -1,6 +1,6 @@
 import { type Command, Option } from 'commander';
+import { parse } from 'yaml';
 import type { Override } from './load.ts';
-import { METHODS } from './methods.ts';
 import { experimentSettings, ITEM, keyOf, type Setting } from './settings.ts';
 
 /** A setting of the experiment as a command-line option and an environment variable. */
@@ -15,7 +15,7 @@ export interface ExperimentFlag {
 /** Settings whose last key would not say enough, or would say something else. */
 const namedOtherwise: Readonly<Record<string, string>> = { 'training.optimizer.name': 'optimizer' };
 
-/** Lists are one string on the command line: what it looks like, and how it becomes the list and comes from it. */
+/** Lists and maps are one string on the command line: what it looks like, and how it becomes them and comes from them. */
 const lists: Readonly<
   Record<string, { form: string; parse: (text: string) => unknown; format: (value: never) => string }>
 > = {
@@ -24,8 +24,23 @@ const lists: Readonly<
     parse: parsePeers,
     format: formatPeers,
   },
+  'training.milestones': {
+    form: 'epochs with commas between, such as 15,20',
+    parse: (text) => itemsOf(text).map(Number),
+    format: () => '',
+  },
+  'distill.options': {
+    form: 'names and values with commas between, such as beta=8,alpha=1',
+    parse: parseOptions,
+    format: () => '',
+  },
+  'distill.methods': {
+    form: 'names with commas between, each with its weight if need be, such as kd=0.9,crd=0.8',
+    parse: parseMethods,
+    format: () => '',
+  },
   compare: {
-    form: `some of ${METHODS.join(', ')}, with commas between`,
+    form: 'methods with commas between, such as independent,dml',
     parse: itemsOf,
     format: (methods: string[]) => methods.join(),
   },
@@ -97,6 +112,22 @@ function parsePeers(text: string): { model: string; count: number }[] {
   return itemsOf(text).map((item) => {
     const [, count, model] = /^(\d+)x(.+)$/.exec(item) ?? [];
     return { model: model ?? item, count: Number(count ?? 1) };
+  });
+}
+
+/** `beta=8,layers=[stage1,stage2]`: what stands between the braces of a map in YAML, but for the `=`. */
+function parseOptions(text: string): unknown {
+  try {
+    return parse(`{ ${text.replaceAll('=', ': ')} }`);
+  } catch {
+    return text;
+  }
+}
+
+function parseMethods(text: string): { name: string; weight?: number }[] {
+  return itemsOf(text).map((item) => {
+    const [, name, weight] = /^(.+)=(.+)$/.exec(item) ?? [];
+    return { name: name ?? item, ...(weight !== undefined && { weight: Number(weight) }) };
   });
 }
 

@@ -2,10 +2,10 @@ import type { z } from 'zod';
 import { messageOf } from '../errors.ts';
 import { isModelPath, parseModelName } from '../models/names.ts';
 import { suggestion } from '../names.ts';
-import { asksPeers, METHODS, methodsIn } from './methods.ts';
+import { asksPeers, METHODS, methodLabel, methodsIn } from './methods.ts';
 import { type PeerGroup, peerNames } from './peers.ts';
 
-type Refuse = (path: PropertyKey[], message: string) => void;
+export type Refuse = (path: PropertyKey[], message: string) => void;
 
 /** A rule about several values, as a refinement; it is asked only when each of them is valid by itself. */
 export function rule<T>(
@@ -21,6 +21,35 @@ export function batchFits(data: { batchSize: number; trainSize?: number }, refus
   const { batchSize, trainSize } = data;
   if (trainSize === undefined || batchSize <= trainSize) return;
   refuse(['batchSize'], `expected at most data.trainSize (${trainSize}), got ${batchSize}`);
+}
+
+/** Milestones are there exactly where something falls at them, in order, and before the end. */
+export function milestonesSuitSchedules(
+  training: {
+    epochs: number;
+    schedule: string;
+    milestones?: readonly number[];
+    decayFactor?: number;
+    optimizer: { weightDecaySchedule: string };
+  },
+  refuse: Refuse,
+): void {
+  const { epochs, schedule, milestones = [], decayFactor, optimizer } = training;
+  const falling = [
+    ...(schedule === 'step' ? ['training.schedule step'] : []),
+    ...(optimizer.weightDecaySchedule === 'milestones' ? ['training.optimizer.weightDecaySchedule'] : []),
+  ];
+  if (falling.length > 0 && milestones.length === 0)
+    refuse(['milestones'], `expected at least one for ${falling.join(' and ')}`);
+  if (falling.length === 0 && training.milestones)
+    refuse(['milestones'], `expected none with training.schedule ${schedule}, where nothing falls at them`);
+  if (decayFactor !== undefined && schedule !== 'step')
+    refuse(['decayFactor'], `belongs to training.schedule step, and the schedule is ${schedule}`);
+  for (const [i, epoch] of milestones.entries()) {
+    const least = (milestones[i - 1] ?? 0) + 1;
+    if (epoch < least || epoch >= epochs)
+      refuse(['milestones', i], `expected an epoch from ${least} to ${epochs - 1}, got ${epoch}`);
+  }
 }
 
 /** A module's path is looked at by the peer that loads it: it is a path on that peer's machine. */
@@ -72,8 +101,9 @@ interface Whole {
 
 /** The methods differ from each other, and there are as many peers as they and the quorum need. */
 export function methodsSuitPeers({ distill, exchange, peers, compare }: Whole, refuse: Refuse): void {
-  const again = compare.indexOf(distill.method);
-  if (again >= 0) refuse(['compare', again], `"${distill.method}" is distill.method already`);
+  const method = methodLabel(distill);
+  const again = compare.indexOf(method);
+  if (again >= 0) refuse(['compare', again], `"${method}" is distill.method already`);
 
   const count = (role: string): number =>
     peers.reduce((sum, peer) => sum + (peer.role === role ? peer.count : 0), 0);
@@ -121,13 +151,13 @@ export function burnInEnds(
   experiment: {
     data: { trainSize?: number; batchSize: number };
     training: { epochs: number };
-    distill: { method: string; burnInSteps: number };
+    distill: { method: string; methods?: readonly { readonly name: string }[]; burnInSteps: number };
     compare: readonly string[];
   },
   refuse: Refuse,
 ): void {
   const { data, training, distill, compare } = experiment;
-  const taught = [distill.method, ...compare].some((method) => method !== 'independent');
+  const taught = [...methodsIn(distill), ...compare].some((method) => method !== 'independent');
   if (!taught || data.trainSize === undefined) return;
   const steps = training.epochs * Math.floor(data.trainSize / data.batchSize);
   if (distill.burnInSteps < steps) return;

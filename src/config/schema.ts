@@ -1,13 +1,14 @@
 import { z } from 'zod';
 import { ENSEMBLES, LABEL_LENGTH } from '../protocol/messages.ts';
 import { durationPattern, parseDuration } from './duration.ts';
-import { METHODS } from './methods.ts';
+import { optimizer } from './optimizer.ts';
 import {
   batchFits,
   burnInEnds,
   methodKnown,
   methodsDiffer,
   methodsSuitPeers,
+  milestonesSuitSchedules,
   modelKnown,
   namesDiffer,
   oneWayToSayIt,
@@ -25,7 +26,6 @@ const positiveInt = z.int().min(1);
 const steps = z.int().min(0);
 const fraction = z.number().min(0).max(1);
 const weight = z.number().min(0);
-const decay = z.number().min(0).lt(1);
 
 /** A name of a file or peer, short enough to be numbered or dated within the 64 characters of names on the wire. */
 const fileName = z
@@ -49,7 +49,7 @@ const duration = z
 const methodName = z
   .string()
   .min(1)
-  .meta({ expected: `${METHODS.join(', ')}, or the path of a module that exports a method` })
+  .meta({ expected: 'the name of a method, or the path of a module that exports one' })
   .superRefine(rule(methodKnown));
 
 const methodOptions = z
@@ -79,22 +79,24 @@ const data = z
 const training = z
   .strictObject({
     epochs: positiveInt.default(25).describe('passes over the training samples'),
-    optimizer: z
-      .strictObject({
-        name: z.enum(['sgd']).default('sgd').describe('rule that turns gradients into updates'),
-        learningRate: z.number().positive().default(0.02).describe('size of an update, at its highest'),
-        momentum: decay.default(0.9).describe('share of the previous update that is kept'),
-        nesterov: z
-          .boolean()
-          .default(false)
-          .describe("whether momentum looks one update ahead (Nesterov's form)"),
-        weightDecay: weight.default(5e-4).describe('L2 penalty on the weights'),
-      })
-      .prefault({}),
+    optimizer,
     schedule: z
-      .enum(['cosine', 'constant'])
+      .enum(['cosine', 'constant', 'step'])
       .default('cosine')
-      .describe('course of the learning rate: down to 0 along half a cosine, or constant'),
+      .describe(
+        'course of the learning rate: down to 0 along half a cosine, constant, or down at each of milestones',
+      ),
+    milestones: z
+      .array(positiveInt)
+      .exactOptional()
+      .meta({ expected: 'a list of whole numbers of at least 1, each above the one before' })
+      .describe('epochs after which the learning rate of the schedule step, or the weight decay, falls'),
+    decayFactor: z
+      .number()
+      .positive()
+      .lt(1)
+      .exactOptional()
+      .describe('what the schedule step multiplies the learning rate by at a milestone; 0.1 when absent'),
     warmUpSteps: steps.default(0).describe('first steps, over which the learning rate grows to its highest'),
     clipNorm: z
       .union([z.number().positive(), z.null(), z.literal('none').transform(() => null)])
@@ -102,7 +104,14 @@ const training = z
       .prefault(5)
       .describe('largest joint L2 norm of the gradients; longer ones are scaled down to it'),
     evaluateEvery: positiveInt.default(1).describe('epochs from one evaluation on the test set to the next'),
+    report: z
+      .enum(['last', 'best'])
+      .default('last')
+      .describe(
+        'evaluation that is reported: the last one, or the best one of each peer, too, which is chosen on the test set',
+      ),
   })
+  .superRefine(rule(milestonesSuitSchedules))
   .prefault({});
 
 const distill = z
@@ -140,6 +149,12 @@ const distill = z
     rampUpSteps: steps
       .default(50)
       .describe('steps after the burn-in over which kdWeight grows to its full value'),
+    rampUpShape: z
+      .enum(['linear', 'sigmoid', 'cosine', 'growth'])
+      .default('linear')
+      .describe(
+        'how it grows: linear, along a sigmoid or half a cosine, or linear to the end of the training, whatever rampUpSteps',
+      ),
   })
   .superRefine(rule(oneWayToSayIt))
   .prefault({});

@@ -10,12 +10,17 @@ import { findModel } from '../findModel.ts';
 import type { Evaluation } from '../results/types.ts';
 import { readWeights, weightFiles } from '../results/weightFiles.ts';
 import { predictTestSet } from '../training/evaluate.ts';
-import { evaluateLogits } from '../training/metrics.ts';
+import { churn, evaluateLogits } from '../training/metrics.ts';
 import { assignWeights } from '../training/modelWeights.ts';
-import type { SafetensorsContent } from '../training/safetensors.ts';
 
 export interface RunEvaluation {
-  readonly peers: readonly { readonly name: string; readonly model: string; readonly test: Evaluation }[];
+  readonly peers: readonly {
+    readonly name: string;
+    readonly model: string;
+    readonly test: Evaluation;
+    /** Share of the test images on which it and the peer of its name in another run predict different classes. */
+    readonly churn?: number;
+  }[];
   /** The mean of the peers' probabilities; null for a single peer. */
   readonly ensemble: Evaluation | null;
   readonly dataset: { readonly name: string; readonly source: string; readonly testSamples: number };
@@ -25,10 +30,16 @@ export interface RunEvaluation {
 /**
  * Loads the weights of every peer of a run folder and evaluates them on the run's test set.
  *
- * @throws {DataError} when the folder holds no weights, or not those of the model that they name
+ * @param other a second folder, whose peers are compared with those of their names on the same test set
+ * @throws {DataError} when a folder holds no weights, or not those of the model that they name
  */
-export async function evaluateRun(folder: string, options: TrainingOptions): Promise<RunEvaluation> {
+export async function evaluateRun(
+  folder: string,
+  options: TrainingOptions,
+  other?: string,
+): Promise<RunEvaluation> {
   const files = await weightFiles(folder);
+  const otherFiles = other === undefined ? [] : await weightFiles(other);
   const { experiment } = await loadExperiment(join(folder, 'experiment.json'));
   const { name: backend } = await loadBackend(options.backend, options.gpu);
   const dataset = await loadDataset({ ...experiment.data, ...options, seed: experiment.seed });
@@ -38,11 +49,12 @@ export async function evaluateRun(folder: string, options: TrainingOptions): Pro
   const logits: Float32Array[] = [];
   const peers: RunEvaluation['peers'][number][] = [];
   for (const { name, path } of files) {
-    const weights = await readWeights(path);
-    const model = weights.metadata.model ?? 'unknown';
-    const values = await predictions(model, weights, dataset);
+    const { model, values } = await predictions(path, dataset);
     logits.push(values);
-    peers.push({ name, model, test: evaluateLogits(values, labels, classes) });
+    const same = otherFiles.find((file) => file.name === name);
+    const theirs = same && (await predictions(same.path, dataset)).values;
+    const test = evaluateLogits(values, labels, classes);
+    peers.push({ name, model, test, ...(theirs && { churn: churn(values, theirs, classes) }) });
   }
   return {
     peers,
@@ -54,15 +66,16 @@ export async function evaluateRun(folder: string, options: TrainingOptions): Pro
 }
 
 async function predictions(
-  name: string,
-  weights: SafetensorsContent,
+  path: string,
   dataset: Dataset,
-): Promise<Float32Array> {
+): Promise<{ readonly model: string; readonly values: Float32Array }> {
+  const weights = await readWeights(path);
+  const name = weights.metadata.model ?? 'unknown';
   const factory = await findModel(name);
   const model = factory({ inputShape: dataset.imageShape, classes: dataset.classNames.length, seed: 0 });
   try {
     assignWeights(model, weights.tensors);
-    return await predictTestSet(model, dataset, () => eventLoopTurn());
+    return { model: name, values: await predictTestSet(model, dataset, () => eventLoopTurn()) };
   } finally {
     model.dispose();
   }

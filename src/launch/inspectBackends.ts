@@ -5,7 +5,7 @@ import type { BackendName } from '../backend/types.ts';
 import { crossEntropy } from '../distill/crossEntropy.ts';
 import { findModel } from '../findModel.ts';
 import type { ModelFactory } from '../models/types.ts';
-import { createSgd } from '../training/optimizer.ts';
+import { createSgd } from '../training/sgd.ts';
 import { vjp } from '../training/vjp.ts';
 
 export interface BackendReport {
@@ -71,7 +71,7 @@ async function timeTraining(factory: ModelFactory): Promise<number> {
       [...model.parameters.values()],
     );
     const gradients = pass.backward([tf.ones([BATCH])]);
-    sgd.apply(gradients, 0.001);
+    sgd.apply(gradients, 0.001, 0);
     tf.dispose(gradients.filter((gradient) => gradient !== null));
     // Only a read tells that the device has finished.
     await [...model.parameters.values()].at(-1)!.data();

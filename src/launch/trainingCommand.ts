@@ -6,7 +6,7 @@ import { addExperimentOptions, overridesFrom } from '../config/flags.ts';
 import { loadExperiment, type Override } from '../config/load.ts';
 import type { Experiment } from '../config/schema.ts';
 import { addOutputOptions, addTrainingOptions, type TrainingOptions } from '../config/trainingOptions.ts';
-import { ExitCode, UsageError } from '../errors.ts';
+import { DataError, ExitCode, UsageError } from '../errors.ts';
 import { isModelPath } from '../models/names.ts';
 import { stopOnSignals } from '../program.ts';
 import { combine } from '../results/combine.ts';
@@ -57,6 +57,14 @@ export async function experimentOf(
   for (const { model } of experiment.peers) {
     if (isModelPath(model) && !existsSync(model)) {
       throw new UsageError(`peers[].model: there is no file ${model}, from the folder of this command.`);
+    }
+  }
+  // Here and not by the teacher: that of another one may have to be trained first, for hours.
+  for (const { weights } of experiment.peers) {
+    if (weights !== undefined && !existsSync(weights)) {
+      throw new DataError(
+        `peers[].weights: there is no file or run folder ${weights}, from the folder of this command. Without weights, the teacher is trained first.`,
+      );
     }
   }
   return experiment;

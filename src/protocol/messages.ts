@@ -123,7 +123,14 @@ const rowFields = {
   view: oneOf(['shared', 'own']),
 };
 
-const evaluationFields = { accuracy: fraction, nll: finite, ece: fraction };
+const evaluationFields = {
+  accuracy: fraction,
+  nll: finite,
+  ece: fraction,
+  brier: z.number({ error: 'a number from 0 to 2' }).min(0).max(2).optional(),
+  /** Absent with five classes or fewer. */
+  top5: fraction.optional(),
+};
 
 const peerMessages = [
   /** peer -> coordinator, first on every connection. Answered by `welcome`, or a close code. */

@@ -47,18 +47,22 @@ export function testedPeers({ peers }: MethodSummary): TestedPeer[] {
   return peers.filter(isTested);
 }
 
-/** The peers that have a final evaluation under both methods, matched by name. */
+/**
+ * The students that have a final evaluation under both methods, matched by name. A teacher is the same under both, and
+ * would make every difference smaller.
+ */
 export function pairPeers(ours: MethodSummary, theirs: MethodSummary): PeerPair[] {
   const others = testedPeers(theirs);
-  return testedPeers(ours).flatMap((peer) => {
+  const students = testedPeers(ours).filter(({ role }) => role !== 'teacher');
+  return students.flatMap((peer) => {
     const same = others.find(({ name }) => name === peer.name);
     return same === undefined ? [] : [{ ours: peer, theirs: same }];
   });
 }
 
-/** Mean over peers of each measure; at least one peer. */
+/** Mean over peers of the measures that every peer has; at least one peer. */
 export function meanEvaluation(peers: readonly TestedPeer[]): Evaluation {
-  const mean = (measure: keyof Evaluation): number =>
+  const mean = (measure: 'accuracy' | 'nll' | 'ece'): number =>
     peers.reduce((sum, { test }) => sum + test[measure], 0) / peers.length;
   return { accuracy: mean('accuracy'), nll: mean('nll'), ece: mean('ece') };
 }

@@ -13,6 +13,7 @@ export function resultTable(summary: RunSummary): string {
   return [
     qualityTable(summary),
     ...methodsOf(summary).map(costLines),
+    ...bestLines(summary),
     ...troubleLines(summary),
     ...(summary.verdict === null ? [] : ['', wrap(summary.verdict, WIDTH)]),
   ].join('\n');
@@ -88,6 +89,18 @@ function peerLine(peer: PeerSummary): string {
       : [`${byteSize(peer.bytesUp)} up`, `${byteSize(peer.bytesDown)} down`]),
   ];
   return `  ${cut(peer.name, NAME_WIDTH)}: ${facts.join(', ')}`;
+}
+
+/** Only where the experiment asks for it: such an accuracy is too high, as the test set was looked at to choose it. */
+function bestLines(summary: RunSummary): string[] {
+  const lines = methodsOf(summary).flatMap(({ method, peers }) => {
+    const found = peers.flatMap(({ name, best }) =>
+      best ? [`${cut(name, NAME_WIDTH)} ${percent(best.accuracy)} at step ${count(best.step)}`] : [],
+    );
+    const heading = `best epoch (chosen on the test set), ${method}`;
+    return found.length === 0 ? [] : [wrap(`${heading}: ${found.join(', ')}`, WIDTH)];
+  });
+  return lines.length === 0 ? [] : ['', ...lines];
 }
 
 function troubleLines(summary: RunSummary): string[] {

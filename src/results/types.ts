@@ -6,6 +6,16 @@ export interface Evaluation {
   readonly nll: number;
   /** Expected calibration error over 15 equal-width bins of confidence, 0-1 (Guo et al. 2017, arXiv 1706.04599). */
   readonly ece: number;
+  /** Mean squared distance of the probabilities from the true class, as 1 and 0: 0-2 (Brier 1950). Not all peers tell. */
+  readonly brier?: number | undefined;
+  /** Share of samples whose true class is among the five largest logits, 0-1; absent with five classes or fewer. */
+  readonly top5?: number | undefined;
+}
+
+/** The best of the evaluations of a training, chosen by its accuracy on the very set that it is of. */
+export interface BestEvaluation extends Evaluation {
+  /** Steps before it. */
+  readonly step: number;
 }
 
 /** One line of `metrics.ndjson`: how a peer's training goes. */
@@ -68,6 +78,8 @@ export interface PeerSummary {
   readonly steps: number;
   /** Null when the peer ended before its final evaluation. */
   readonly test: Evaluation | null;
+  /** Where the experiment asks for it; never in the place of `test`. */
+  readonly best?: BestEvaluation;
   readonly imagesPerSecond: number;
   readonly bytesUp: number;
   readonly bytesDown: number;

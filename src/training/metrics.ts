@@ -1,6 +1,9 @@
 import { DataError, ShapeError } from '../errors.ts';
 import type { Evaluation } from '../results/types.ts';
 
+/** How many of the largest logits `top5` looks at. */
+const TOP = 5;
+
 /** Equal-width bins of confidence in the calibration error. */
 const CALIBRATION_BINS = 15;
 
@@ -18,6 +21,18 @@ function sumExp(logits: ArrayLike<number>, start: number, classes: number, max: 
   let sum = 0;
   for (let k = 0; k < classes; k++) sum += Math.exp(logits[start + k]! - max);
   return sum;
+}
+
+/** How many of the other classes of one row come before `label`: those that are not below it, of equal ones the first. */
+function rankOf(label: number, logits: ArrayLike<number>, start: number, classes: number): number {
+  const its = logits[start + label]!;
+  let rank = 0;
+  for (let k = 0; k < classes; k++) {
+    const value = logits[start + k]!;
+    // A comparison with NaN is false: such a row has its label last.
+    if (k !== label && !(value < its) && !(value === its && k > label)) rank++;
+  }
+  return rank;
 }
 
 /** Confidence bin of Guo et al.: bin `m` of `M` holds `(m/M, (m+1)/M]`. */
@@ -40,7 +55,7 @@ function checkRows(length: number, labels: Uint16Array, classes: number): void {
 
 /**
  * Quality of unnormalised scores. Those of a model that has diverged, NaN or plus infinity, are as bad as can be said in
- * finite numbers, since neither JSON nor the protocol knows others: the largest `nll`, and an `ece` of 1.
+ * finite numbers, since neither JSON nor the protocol knows others: the largest `nll`, an `ece` of 1, a `brier` of 2.
  *
  * @param logits `[samples, classes]`, row-major
  * @param labels true class of each sample, `[samples]`
@@ -49,6 +64,8 @@ export function evaluateLogits(logits: Float32Array, labels: Uint16Array, classe
   checkRows(logits.length, labels, classes);
   let correct = 0;
   let nll = 0;
+  let brier = 0;
+  let amongTop = 0;
   // Per bin: the sum of (correct - confidence). |sum| / samples is the bin's share times its gap.
   const gaps = new Float64Array(CALIBRATION_BINS);
   for (const [sample, label] of labels.entries()) {
@@ -57,15 +74,30 @@ export function evaluateLogits(logits: Float32Array, labels: Uint16Array, classe
     const max = logits[start + predicted]!;
     const sum = sumExp(logits, start, classes, max);
     const confidence = 1 / sum;
+    let squares = 0;
+    for (let k = 0; k < classes; k++) {
+      const probability = Math.exp(logits[start + k]! - max) / sum;
+      squares += (k === label ? 1 - probability : probability) ** 2;
+    }
+    brier += squares;
+    if (rankOf(label, logits, start, classes) < TOP) amongTop++;
     const hit = predicted === label ? 1 : 0;
     correct += hit;
     nll += Math.log(sum) + max - logits[start + label]!;
     gaps[binOf(confidence)]! += hit - confidence;
   }
   const accuracy = correct / labels.length;
-  if (Number.isNaN(nll)) return { accuracy, nll: Number.MAX_VALUE, ece: 1 };
+  const top5 = classes > TOP ? { top5: amongTop / labels.length } : {};
+  if (Number.isNaN(nll)) return { accuracy, nll: Number.MAX_VALUE, ece: 1, brier: 2, ...top5 };
   const ece = gaps.reduce((sum, gap) => sum + Math.abs(gap), 0);
-  return { accuracy, nll: Math.min(Number.MAX_VALUE, nll / labels.length), ece: ece / labels.length };
+  return {
+    accuracy,
+    nll: Math.min(Number.MAX_VALUE, nll / labels.length),
+    ece: ece / labels.length,
+    // Rounding must not lift it above its bound, which the protocol checks.
+    brier: Math.min(2, brier / labels.length),
+    ...top5,
+  };
 }
 
 /** Samples in each peer's `[samples, classes]` logits; all peers must have the same. */
@@ -82,6 +114,15 @@ function countSamples(logitsOfPeers: readonly Float32Array[], classes: number): 
     }
   }
   return length / classes;
+}
+
+/**
+ * Share of samples on which two trainings predict different classes: churn (Anil et al. 2018, arXiv 1804.03235).
+ *
+ * @param ours `[samples, classes]`, as `theirs`
+ */
+export function churn(ours: Float32Array, theirs: Float32Array, classes: number): number {
+  return 1 - agreement([ours, theirs], classes)!;
 }
 
 /**

@@ -1,66 +1,56 @@
 import * as tf from '@tensorflow/tfjs';
 
-export interface SgdOptions {
-  /** Share of the previous update that is kept, 0 (plain gradient descent) to below 1. */
-  readonly momentum: number;
-  /** Evaluate the gradient's update ahead of the velocity (Nesterov), in the form of Sutskever et al. 2013. */
-  readonly nesterov: boolean;
-  /** L2 penalty: `weightDecay · w` is added to the gradient of each parameter. */
-  readonly weightDecay: number;
-}
-
 export interface Optimizer {
   /**
    * Updates the parameters in place.
    *
    * @param gradients in the order of the parameters; `null` leaves that parameter as it is. Not disposed.
    * @param learningRate of this step
+   * @param step steps before this one, from which Adam corrects its moments: what goes on from a checkpoint has to go on
+   *   counting, too
+   * @param decayShare share of the weight decay that counts at this step; 1 when absent
    */
-  apply(gradients: readonly (tf.Tensor | null)[], learningRate: number): void;
+  apply(
+    gradients: readonly (tf.Tensor | null)[],
+    learningRate: number,
+    step: number,
+    decayShare?: number,
+  ): void;
   /** What a checkpoint has to hold besides the parameters, by name, in a fixed order. */
   readonly slots: ReadonlyMap<string, tf.Variable>;
   dispose(): void;
 }
 
-/**
- * Stochastic gradient descent with momentum and coupled weight decay, as in torch.optim.SGD:
- * `g += weightDecay · w;  v = momentum · v + g;  w -= learningRate · (nesterov ? g + momentum · v : v)`.
- *
- * @param parameters by name, in a fixed order
- */
-export function createSgd(parameters: ReadonlyMap<string, tf.Variable>, options: SgdOptions): Optimizer {
-  const { momentum, nesterov, weightDecay } = options;
-  const names = [...parameters.keys()];
-  const slots = new Map<string, tf.Variable>();
-  if (momentum > 0) {
-    for (const [name, parameter] of parameters) {
-      const velocity = tf.tidy(() => tf.variable(tf.zerosLike(parameter)));
-      slots.set(`${name}.velocity`, velocity);
-    }
-  }
-  return {
-    slots,
-    apply(gradients, learningRate) {
-      tf.tidy(() => {
-        for (const [i, name] of names.entries()) {
-          const gradient = gradients[i];
-          if (!gradient) continue;
-          const parameter = parameters.get(name)!;
-          const penalised = weightDecay > 0 ? tf.add(gradient, tf.mul(parameter, weightDecay)) : gradient;
-          let update = penalised;
-          const velocity = slots.get(`${name}.velocity`);
-          if (velocity) {
-            velocity.assign(tf.add(tf.mul(velocity, momentum), penalised));
-            update = nesterov ? tf.add(penalised, tf.mul(velocity, momentum)) : velocity;
-          }
-          parameter.assign(tf.sub(parameter, tf.mul(update, learningRate)));
-        }
-      });
-    },
-    dispose() {
-      for (const slot of slots.values()) slot.dispose();
-    },
-  };
+/** What all optimisers have in common. */
+export interface DecayOptions {
+  /** Pulls weights towards 0: how, the optimiser says. */
+  readonly weightDecay: number;
+  /**
+   * Whether that is done to parameters of rank 1 and below, too (default: yes). By convention these are the biases and
+   * the scales and shifts of normalisation, and all kernels have a higher rank.
+   */
+  readonly decayNormAndBias?: boolean;
+}
+
+/** Whether weight decay is done to a parameter. */
+export function decays(
+  parameter: tf.Tensor,
+  { weightDecay, decayNormAndBias = true }: DecayOptions,
+): boolean {
+  return weightDecay > 0 && (decayNormAndBias || parameter.rank > 1);
+}
+
+/** A slot of zeros for every parameter. */
+export function zeroSlots(
+  parameters: ReadonlyMap<string, tf.Variable>,
+  slot: string,
+): Map<string, tf.Variable> {
+  return tf.tidy(() => {
+    const zeros = (parameter: tf.Variable) => tf.variable(tf.zerosLike(parameter));
+    return new Map(
+      [...parameters].map(([name, parameter]) => [`${name}.${slot}`, zeros(parameter)]),
+    ) as never;
+  });
 }
 
 /**

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import type { TrainedModules } from '../distill/encoders/types.ts';
-import { createSgd } from './optimizer.ts';
+import { createSgd } from './sgd.ts';
 import { vjp } from './vjp.ts';
 
 export interface EncoderTraining {
@@ -24,7 +24,7 @@ export async function trainEncoder(training: EncoderTraining): Promise<void> {
       const pass = vjp(() => [tf.mean(modules.loss(layer))], parameters);
       const one = tf.scalar(1);
       const gradients = pass.backward([one]);
-      sgd.apply(gradients, learningRate);
+      sgd.apply(gradients, learningRate, step);
       tf.dispose([layer, one, ...gradients.filter((gradient) => gradient !== null)]);
       if (!(await afterStep())) return;
     }

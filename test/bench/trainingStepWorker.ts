@@ -12,8 +12,8 @@ import { NO_MODULES } from '../../src/distill/types.ts';
 import { createModel } from '../../src/models/index.ts';
 import { batchLoss } from '../../src/training/loss.ts';
 import { assignWeights } from '../../src/training/modelWeights.ts';
-import { createSgd } from '../../src/training/optimizer.ts';
 import { decodeSafetensors } from '../../src/training/safetensors.ts';
+import { createSgd } from '../../src/training/sgd.ts';
 import { vjp } from '../../src/training/vjp.ts';
 import { serve } from './worker.ts';
 
@@ -78,7 +78,7 @@ async function createTraining(name: string, file: string) {
     const student = { logits, features: {} };
     const loss = batchLoss(OBJECTIVE, [NO_MODULES], { ...NOBODY, student, labels });
     const gradients = pass.backward(loss.outputs);
-    optimizer.apply(gradients, LEARNING_RATE);
+    optimizer.apply(gradients, LEARNING_RATE, 0);
     const [sum] = await loss.sums.data();
     const made = [images, labels, loss.sums, ...loss.outputs, ...gradients];
     tf.dispose(made.filter((tensor) => tensor !== null));

@@ -10,12 +10,13 @@ const roundTrip = (name: string, ...values: number[]) => {
   return [...codec.decode(codec.encode(Float32Array.from(values), 1, values.length), 1, values.length)];
 };
 
-describe.each(Object.values(codecs))('$name', (codec) => {
-  const values = Float32Array.from([0, -1.5, 300, 2 ** -14, -(2 ** -24), 65504]);
+const FLOATS = Float32Array.from([0, -1.5, 300, 2 ** -14, -(2 ** -24), 65504]);
 
-  it('restores values that it can represent, signed zero among them', () => {
+describe.each(Object.values(codecs))('$name', (codec) => {
+  const values = codec.name === 'bits' ? Float32Array.of(0, 1, 1, 0, 0, 1) : FLOATS;
+
+  it('restores values that it can represent', () => {
     expect(codec.decode(codec.encode(values, 2, 3), 2, 3)).toEqual(values);
-    expect(roundTrip(codec.name, -0)).toEqual([-0]);
   });
 
   it('encodes into as many bytes as it says', () => {
@@ -45,16 +46,59 @@ describe.each(Object.values(codecs))('$name', (codec) => {
     expect(bytes.buffer.byteLength).toBe(bytes.byteLength);
   });
 
-  it('keeps what is not finite not finite', () => {
-    expect(roundTrip(codec.name, NaN, Infinity, -Infinity)).toEqual([NaN, Infinity, -Infinity]);
-  });
-
   it('refuses values and bytes that do not fit the shape', () => {
     expect(() => codec.encode(values, 2, 2)).toThrow(new ShapeError('A tensor [2, 2] has 4 values, got 6.'));
     const bytes = codec.encode(values, 2, 3);
     expect(() => codec.decode(bytes.subarray(1), 2, 3)).toThrow(
       `A tensor [2, 3] takes ${bytes.length} bytes as ${codec.name}, got ${bytes.length - 1}.`,
     );
+  });
+});
+
+describe.each(['float32', 'float16'])('%s', (name) => {
+  it('restores signed zero', () => {
+    expect(roundTrip(name, -0)).toEqual([-0]);
+  });
+
+  it('keeps what is not finite not finite', () => {
+    expect(roundTrip(name, NaN, Infinity, -Infinity)).toEqual([NaN, Infinity, -Infinity]);
+  });
+});
+
+describe('bits', () => {
+  it('writes one for what is above 0, the first value in the lowest bit', () => {
+    const values = [0.1, -1, 0, 5, 1e-45, -0, NaN, Infinity, -Infinity, -3, 1, 2];
+    expect(hex(codecs.bits!.encode(Float32Array.from(values), 1, 12))).toBe('990c');
+    expect(roundTrip('bits', ...values)).toEqual([1, 0, 0, 1, 1, 0, 0, 1, 0, 0, 1, 1]);
+  });
+
+  it.each([
+    [1, 1],
+    [8, 1],
+    [9, 2],
+    [16, 2],
+    [17, 3],
+  ])('takes for %i values %i bytes, whatever their shape', (values, bytes) => {
+    expect(codecs.bits!.bytes(1, values)).toBe(bytes);
+    expect(codecs.bits!.bytes(values, 1)).toBe(bytes);
+  });
+
+  it('leaves what fills the last byte at 0, and does not read it', () => {
+    expect(hex(codecs.bits!.encode(new Float32Array(9).fill(1), 3, 3))).toBe('ff01');
+    expect([...codecs.bits!.decode(Uint8Array.of(0xff, 0xff), 3, 3)]).toEqual(Array(9).fill(1));
+    expect([...codecs.bits!.decode(Uint8Array.of(0x00, 0xfe), 3, 3)]).toEqual(Array(9).fill(0));
+  });
+
+  it('agrees with a plain list of bits on random signs of all lengths', () => {
+    const random = createRandom(1, 'bits');
+    for (let length = 1; length < 100; length++) {
+      const values = Float32Array.from({ length }, () => random.normal());
+      const bytes = codecs.bits!.encode(values, 1, length);
+      const text = [...bytes]
+        .map((byte) => [...byte.toString(2).padStart(8, '0')].reverse().join(''))
+        .join('');
+      expect(text.slice(0, length)).toBe([...values].map((value) => (value > 0 ? '1' : '0')).join(''));
+    }
   });
 });
 

@@ -34,10 +34,10 @@ function load(...args: string[]) {
   return loadExperiment('quickstart', overridesFrom(commandWith(...args)));
 }
 
-/** Paths of everything in `value` that is not a map, such as `data.labelNoise`. */
+/** Paths of everything in `value` that is not a map with keys of its own, such as `data.labelNoise`. */
 function leavesOf(value: object, prefix = ''): string[] {
   return Object.entries(value).flatMap(([key, child]) =>
-    child !== null && typeof child === 'object' && !Array.isArray(child)
+    child !== null && typeof child === 'object' && !Array.isArray(child) && Object.keys(child).length > 0
       ? leavesOf(child, `${prefix}${key}.`)
       : [`${prefix}${key}`],
   );
@@ -47,9 +47,20 @@ afterEach(() => vi.unstubAllEnvs());
 
 describe('experimentFlags', () => {
   it('covers every key of a resolved experiment', () => {
-    const full = experimentSchema.parse({ data: { trainSize: 1000, testSize: 1000 } });
+    const optional = {
+      training: { schedule: 'step', milestones: [10], decayFactor: 0.5 },
+      data: { trainSize: 1000, testSize: 1000 },
+      distill: { temperature: 1, ceWeight: 1, kdWeight: 1 },
+      exchange: { ensemble: 'apart' },
+    };
+    // Of the ways to name methods, an experiment has one, and one optimizer.
+    const others = [
+      { distill: { methods: [{ name: 'dml' }] } },
+      { training: { optimizer: { name: 'adam' } } },
+    ];
+    const full = [optional, ...others].map((each) => leavesOf(experimentSchema.parse(each)));
     const covered = experimentFlags().map(({ setting }) => setting.path.join('.'));
-    expect(covered.toSorted()).toEqual(leavesOf(full).toSorted());
+    expect(covered.toSorted()).toEqual([...new Set(full.flat())].toSorted());
   });
 
   it('has no name twice, and none of an option of the programs', () => {
@@ -86,7 +97,10 @@ describe('addExperimentOptions', () => {
       '--peers <value>  students of the run (models with commas between, such as 2xcnn-s,resnet8; default 2xcnn-s) (env: CODISTILL_PEERS)',
     );
     expect(help).toContain(
-      'for comparison (some of independent, dml, self-ema, with commas between) (env: CODISTILL_COMPARE)',
+      'for comparison (methods with commas between, such as independent,dml) (env: CODISTILL_COMPARE)',
+    );
+    expect(help).toContain(
+      '--options <value>  what else the method can be told (names and values with commas between, such as beta=8,alpha=1) (env: CODISTILL_OPTIONS)',
     );
   });
 });
@@ -121,11 +135,44 @@ describe('overridesFrom', () => {
       'self-ema,independent',
     );
     expect(experiment.peers).toEqual([
-      { model: 'cnn-s', count: 2, backend: 'auto' },
-      { model: './nets/my.js', count: 1, backend: 'auto' },
+      { model: 'cnn-s', count: 2, role: 'student', backend: 'auto' },
+      { model: './nets/my.js', count: 1, role: 'student', backend: 'auto' },
     ]);
     expect(experiment.compare).toEqual(['self-ema', 'independent']);
     expect((await load('--compare', '')).experiment.compare).toEqual([]);
+  });
+
+  it('reads options of a method as a file would have them', async () => {
+    const text = 'beta=8, alpha=-1.5,normalised=true,loss=mse,layers=[stage1,stage2],from=null';
+    const { experiment } = await load('--options', text);
+    expect(experiment.distill.options).toEqual({
+      ...{ beta: 8, alpha: -1.5, normalised: true, loss: 'mse', layers: ['stage1', 'stage2'], from: null },
+    });
+    expect((await load('--options', '')).experiment.distill.options).toEqual({});
+    await expect(load('--options', 'beta=[8')).rejects.toThrow(
+      '--options: expected options of the method, such as {beta: 8}; see codistill methods, got "beta=[8"',
+    );
+  });
+
+  it('reads the epochs of milestones', async () => {
+    const { experiment } = await load('--schedule', 'step', '--milestones', '10,20');
+    expect(experiment.training).toMatchObject({ schedule: 'step', milestones: [10, 20] });
+    await expect(load('--schedule', 'step', '--milestones', '10,x')).rejects.toThrow(
+      '--milestones: expected a whole number of at least 1, got NaN',
+    );
+  });
+
+  it('reads several methods, each with its weight if need be', async () => {
+    vi.stubEnv('CODISTILL_METHODS', 'kd, crd=0.8');
+    const loadDefaults = (...args: string[]) =>
+      loadExperiment(undefined, overridesFrom(commandWith(...args)));
+    expect((await loadDefaults()).experiment.distill.methods).toEqual([
+      { name: 'kd', options: {} },
+      { name: 'crd', weight: 0.8, options: {} },
+    ]);
+    await expect(loadDefaults('--methods', 'kd=much')).rejects.toThrow(
+      '--methods: expected a number of at least 0, got NaN',
+    );
   });
 
   it('reads numbers, truth values, durations and words as a file would have them', async () => {

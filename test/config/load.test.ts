@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadExperiment, type Override } from '../../src/config/load.ts';
+import { METHODS } from '../../src/config/methods.ts';
 import { UsageError } from '../../src/errors.ts';
 
 let folder: string;
@@ -115,6 +116,15 @@ describe('a wrong experiment', () => {
     ['data: {augment: true}', 'data.augment: expected none or crop-flip, got true'],
     ['data: []', 'data: expected a map of keys and values, got an empty list'],
     ['training: {clipNorm: 0}', 'training.clipNorm: expected a number above 0, or none, got 0'],
+    ['training: {milestones: [0]}', 'training.milestones[0]: expected a whole number of at least 1, got 0'],
+    [
+      'training: {optimizer: {name: lamb}}',
+      'training.optimizer.name: expected sgd, adam or adamw, got "lamb"',
+    ],
+    [
+      'distill: {rampUpShape: tanh}',
+      'distill.rampUpShape: expected linear, sigmoid, cosine or growth, got "tanh"',
+    ],
     [
       'training: {optimizer: {momentum: 1}}',
       'training.optimizer.momentum: expected a number from 0 to below 1, got 1',
@@ -126,7 +136,11 @@ describe('a wrong experiment', () => {
     ],
     ['distill: {temperature: 0}', 'distill.temperature: expected a number above 0, got 0'],
     ['distill: {kdWeight: {}}', 'distill.kdWeight: expected a number of at least 0, got a map'],
-    ['exchange: {mode: bank}', 'exchange.mode: expected lockstep, got "bank"'],
+    ['exchange: {mode: bank}', 'exchange.mode: expected lockstep or checkpoint, got "bank"'],
+    [
+      'distill: {options: [beta]}',
+      'distill.options: expected options of the method, such as {beta: 8}; see codistill methods, got a list',
+    ],
     [
       'exchange: {quorum: most}',
       'exchange.quorum: expected a whole number of at least 1, or all, got "most"',
@@ -148,9 +162,13 @@ describe('a wrong experiment', () => {
     ['peers: [{model: cnn-s, count: 0}]', 'peers[0].count: expected a whole number from 1 to 1024, got 0'],
     [
       'compare: independent',
-      'compare: expected a list, each item independent, dml or self-ema, got "independent"',
+      'compare: expected a list, each item the name of a method, or the path of a module that exports one, got "independent"',
     ],
-    ['compare: [kd]', 'compare[0]: expected independent, dml or self-ema, got "kd"'],
+    ['compare: [dlm]', `compare[0]: unknown method "dlm"; did you mean "dml"? Known: ${METHODS.join(', ')}.`],
+    [
+      'distill: {method: pkd}',
+      `distill.method: unknown method "pkd"; did you mean "kd"? Known: ${METHODS.join(', ')}.`,
+    ],
     ['[]', 'expected a map of keys and values, got an empty list'],
   ])('such as "%s" is refused in plain words', async (text, message) => {
     expect(await problemsOf(text)).toEqual([`my.yaml:1: ${message}`]);
@@ -169,6 +187,43 @@ describe('a wrong experiment', () => {
     [
       '{data: {trainSize: 640}, training: {epochs: 15}}',
       'distill.burnInSteps: expected less than the 150 steps of this training, or nobody would teach, got 150',
+    ],
+    [
+      'training: {optimizer: {momentum: 0, nesterov: true}}',
+      'training.optimizer.nesterov: expected false without momentum, got true',
+    ],
+    [
+      'training: {optimizer: {name: adam, momentum: 0.9}}',
+      'training.optimizer.momentum: belongs to sgd, and the optimizer is adam',
+    ],
+    [
+      'training: {optimizer: {name: adam, decoupled: true}}',
+      'training.optimizer.decoupled: belongs to sgd, and the optimizer is adam; adamw is adam with decoupled weight decay',
+    ],
+    [
+      'training: {optimizer: {beta2: 0.99}}',
+      'training.optimizer.beta2: belongs to adam and adamw, and the optimizer is sgd',
+    ],
+    ['training: {schedule: step}', 'training.milestones: expected at least one for training.schedule step'],
+    [
+      'training: {optimizer: {weightDecaySchedule: milestones}}',
+      'training.milestones: expected at least one for training.optimizer.weightDecaySchedule',
+    ],
+    [
+      'training: {milestones: [10]}',
+      'training.milestones: expected none with training.schedule cosine, where nothing falls at them',
+    ],
+    [
+      'training: {decayFactor: 0.5}',
+      'training.decayFactor: belongs to training.schedule step, and the schedule is cosine',
+    ],
+    [
+      'training: {schedule: step, milestones: [10, 10]}',
+      'training.milestones[1]: expected an epoch from 11 to 24, got 10',
+    ],
+    [
+      'training: {schedule: step, epochs: 20, milestones: [20]}',
+      'training.milestones[0]: expected an epoch from 1 to 19, got 20',
     ],
     ['compare: [dml]', 'compare[0]: "dml" is distill.method already'],
     ['compare: [independent, independent]', 'compare: "independent" is there twice'],
@@ -189,7 +244,7 @@ describe('a wrong experiment', () => {
     expect(await problemsOf(text)).toEqual([
       'my.yaml:4: peers[1].count: expected a whole number from 1 to 1024, got "none"',
       'my.yaml:5: peers[2].model: expected the name of a model, or the path of a module that exports one, at most 128 characters, got nothing',
-      'my.yaml:5: unknown key "peers[2].modle"; did you mean "model"? Known: model, count, name, backend.',
+      'my.yaml:5: unknown key "peers[2].modle"; did you mean "model"? Known: model, count, name, role, weights, backend.',
     ]);
   });
 

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { type PeerGroup, peerNames } from '../../src/config/peers.ts';
+import { type PeerGroup, peerNames, placesOf } from '../../src/config/peers.ts';
 
 function namesOf(...groups: (Partial<PeerGroup> & { model: string })[]): string[] {
-  const peers = groups.map((group) => ({ count: 1, backend: 'auto', ...group }));
+  const peers = groups.map((group) => ({ count: 1, role: 'student' as const, backend: 'auto', ...group }));
   return peerNames({ peers }).map(({ name }) => name);
 }
 
@@ -40,8 +40,37 @@ describe('peerNames', () => {
   });
 
   it('carries the model and the backend along', () => {
-    expect(peerNames({ peers: [{ model: './my/net.js', count: 1, backend: 'wasm' }] })).toEqual([
-      { name: 'net-1', model: './my/net.js', backend: 'wasm' },
+    const peers = [{ model: './my/net.js', count: 1, role: 'student' as const, backend: 'wasm' }];
+    expect(peerNames({ peers })).toEqual([
+      { name: 'net-1', model: './my/net.js', role: 'student', backend: 'wasm' },
     ]);
+  });
+
+  it('calls teachers after their role, and carries their weights along', () => {
+    const teacher = { model: 'resnet14', count: 1, role: 'teacher' as const, backend: 'auto' };
+    const peers = [
+      { ...teacher, weights: 'runs/one' },
+      { ...teacher, name: 'bob' },
+    ];
+    expect(peerNames({ peers })).toEqual([
+      { name: 'teacher-1', model: 'resnet14', role: 'teacher', backend: 'auto', weights: 'runs/one' },
+      { name: 'bob', model: 'resnet14', role: 'teacher', backend: 'auto' },
+    ]);
+  });
+});
+
+describe('placesOf', () => {
+  const peers = [
+    { model: 'resnet14', count: 1, role: 'teacher' as const, backend: 'auto' },
+    { model: 'resnet8', count: 1, role: 'student' as const, backend: 'auto' },
+  ];
+
+  it('is students and teachers where the method asks others, and the students alone where it does not', () => {
+    const places = (distill: Parameters<typeof placesOf>[0]['distill']) =>
+      placesOf({ peers, distill }).map(({ name }) => name);
+    expect(places({ method: 'kd' })).toEqual(['teacher-1', 'resnet8-1']);
+    expect(places({ method: 'self-ema' })).toEqual(['resnet8-1']);
+    const methods = [{ name: 'label-smoothing' }, { name: 'kd' }];
+    expect(places({ method: 'independent', methods })).toEqual(['teacher-1', 'resnet8-1']);
   });
 });

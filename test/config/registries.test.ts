@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { backends } from '../../src/backend/registry.ts';
-import { BACKENDS, DATASETS, experimentSchema, METHODS } from '../../src/config/schema.ts';
+import { METHODS } from '../../src/config/methods.ts';
+import { BACKENDS, DATASETS, experimentSchema } from '../../src/config/schema.ts';
 import { datasets } from '../../src/datasets/registry.ts';
 import { methods } from '../../src/distill/index.ts';
 

@@ -7,23 +7,35 @@ const defaults = {
   data: { dataset: 'fashion-mnist', labelNoise: 0, batchSize: 64, augment: 'none', view: 'shared' },
   training: {
     epochs: 25,
-    optimizer: { name: 'sgd', learningRate: 0.02, momentum: 0.9, nesterov: false, weightDecay: 5e-4 },
+    optimizer: {
+      name: 'sgd',
+      ...{ learningRate: 0.02, momentum: 0.9, nesterov: false },
+      ...{ weightDecay: 5e-4, decoupled: false, decayNormAndBias: true, weightDecaySchedule: 'constant' },
+    },
     schedule: 'cosine',
     warmUpSteps: 0,
     clipNorm: 5,
     evaluateEvery: 1,
+    report: 'last',
   },
   distill: {
     method: 'dml',
-    temperature: 2,
-    ceWeight: 1,
-    kdWeight: 2,
+    options: {},
+    standardise: false,
     burnInSteps: 150,
     rampUpSteps: 50,
-    emaDecay: 0.999,
+    rampUpShape: 'linear',
   },
-  exchange: { mode: 'lockstep', codec: 'float16', quorum: 1, maxWait: 10_000, lease: 30_000 },
-  peers: [{ model: 'cnn-s', count: 2, backend: 'auto' }],
+  exchange: {
+    mode: 'lockstep',
+    checkpointEvery: 50,
+    codec: 'float16',
+    allowFeatureMaps: false,
+    quorum: 1,
+    maxWait: 10_000,
+    lease: 30_000,
+  },
+  peers: [{ model: 'cnn-s', count: 2, role: 'student', backend: 'auto' }],
   compare: [],
 };
 
@@ -35,6 +47,17 @@ describe('experimentSchema', () => {
   it('fills in the rest of a section that is given in part', () => {
     const { data } = experimentSchema.parse({ data: { labelNoise: 0.3 } });
     expect(data).toEqual({ ...defaults.data, labelNoise: 0.3 });
+  });
+
+  it.each([
+    ['adam', 0],
+    ['adamw', 0.01],
+  ])('fills in what %s has, and nothing of sgd', (name, weightDecay) => {
+    const { training } = experimentSchema.parse({ training: { optimizer: { name, beta1: 0.8 } } });
+    expect(training.optimizer).toEqual({
+      ...{ name, weightDecay, learningRate: 1e-3, beta1: 0.8, beta2: 0.999, epsilon: 1e-8 },
+      ...{ decayNormAndBias: true, weightDecaySchedule: 'constant' },
+    });
   });
 
   it.each(['none', null])('resolves clipNorm %s to null', (clipNorm) => {
@@ -49,7 +72,7 @@ describe('experimentSchema', () => {
   it('reads a resolved experiment as the same experiment', () => {
     const experiment = experimentSchema.parse({
       data: { trainSize: 1000 },
-      training: { clipNorm: 'none' },
+      training: { clipNorm: 'none', optimizer: { name: 'adamw' }, schedule: 'step', milestones: [10, 20] },
       exchange: { quorum: 'all' },
     });
     expect(experimentSchema.parse(JSON.parse(JSON.stringify(experiment)))).toEqual(experiment);

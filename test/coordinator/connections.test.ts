@@ -2,20 +2,8 @@ import { EventEmitter } from 'node:events';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { WebSocket } from 'ws';
 import { adoptConnection } from '../../coordinator/connections.ts';
-import {
-  connect,
-  emptyRun,
-  encodingOf,
-  endAll,
-  helloOf,
-  join,
-  progressAt,
-  readyOf,
-  readyWith,
-  rowsOf,
-  serve,
-  WANTS,
-} from './support.ts';
+import { connect, endAll, join, serve } from './sockets.ts';
+import { emptyRun, encodingOf, helloOf, progressAt, readyOf, readyWith, rowsOf, WANTS } from './support.ts';
 
 afterEach(async () => {
   vi.useRealTimers();

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { contribute, heard, leave, type RoundEffect, tick } from '../../coordinator/rounds.ts';
+import type { RoundEffect } from '../../coordinator/roundState.ts';
+import { contribute, heard, leave, tick } from '../../coordinator/rounds.ts';
 import { advance, disconnected, hello, receive } from '../../coordinator/run.ts';
 import type { Run, RunEffect } from '../../coordinator/runState.ts';
 import { statusOf } from '../../coordinator/status.ts';

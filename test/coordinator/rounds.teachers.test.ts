@@ -1,11 +1,10 @@
 import { describe, expect, it } from 'vitest';
+import type { RoundEffect, Rounds } from '../../coordinator/roundState.ts';
 import {
   contribute,
   heard,
   leave,
   nextDeadlineMs,
-  type RoundEffect,
-  type Rounds,
   reject,
   tick,
   waitingFor,

@@ -5,16 +5,14 @@ import { WebSocket } from 'ws';
 import { startServer } from '../../coordinator/server.ts';
 import { CodistillError, ExitCode } from '../../src/errors.ts';
 import { createLogger } from '../../src/logger.ts';
+import { endAll, join, serve } from './sockets.ts';
 import {
   doneAt,
   emptyRun,
-  endAll,
-  join,
   logitsOf,
   predictionsOf,
   progressAt,
   readyWith,
-  serve,
   settingsWith,
   startOf,
 } from './support.ts';

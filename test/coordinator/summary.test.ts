@@ -38,10 +38,31 @@ describe('summarise', () => {
           },
           refusedBackends: [{ backend: 'webgpu', reason: 'no card' }],
           ...{ bytesUp: 11, bytesDown: 22, distillationOverhead: null, weightsDigest: 'ef'.repeat(32) },
-          test: { accuracy: 0.75, nll: expect.any(Number), ece: expect.any(Number) },
+          test: {
+            accuracy: 0.75,
+            nll: expect.any(Number),
+            ece: expect.any(Number),
+            brier: expect.any(Number),
+          },
         },
       ],
     });
+  });
+
+  it('tells the best evaluation besides, the first of equal ones, where the experiment asks for it', () => {
+    const tell = (report: 'last' | 'best') => {
+      const run = startedRun(['a', 'b']);
+      run.options.settings.training.report = report;
+      for (const [i, accuracy] of [0.5, 0.875, 0.875, 0.25].entries()) {
+        receive(run, 'a', { type: 'evaluation', step: 10 * i, accuracy, nll: 1, ece: 0, brier: 0.5 }, 0);
+      }
+      receive(run, 'a', threeRight, 0);
+      return summarise(run, false, 1).peers;
+    };
+    const [a, b] = tell('best');
+    expect(a).toMatchObject({ test: { accuracy: 0.75 }, best: { step: 10, accuracy: 0.875, brier: 0.5 } });
+    expect(b).not.toHaveProperty('best');
+    expect(tell('last')[0]).not.toHaveProperty('best');
   });
 
   it('judges the ensemble and the agreement of peers with predictions', () => {

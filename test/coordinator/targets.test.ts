@@ -151,10 +151,11 @@ describe('the weighted ensemble', () => {
     const wants = { ensemble: 'weighted' as const };
     for (let i = 0; i < 20; i++) targetsFor(round([i, 0], [0, 1], 0), wants, recent);
     expect(recent).toHaveLength(16);
-    const alone: Contributed[] = [
+    const others: Contributed[] = [
       ['a', payloadOf(null, labelled(0))],
       ['t1', payloadOf([3, 0])],
+      ['t3', payloadOf([0, 1])],
     ];
-    expect(targetsFor(alone, wants, recent)[0]!.logits).toEqual(Float32Array.of(0, -3));
+    expect(targetsFor(others, wants, recent)[0]!.logits).toEqual(Float32Array.of(0, -1));
   });
 });

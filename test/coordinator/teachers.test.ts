@@ -250,6 +250,12 @@ describe('the end of a run with a teacher', () => {
     expect(statusOf(run, 0, 0).peers.map(({ role }) => role)).toEqual(['student', 'student', 'teacher']);
   });
 
+  it('shows no progress of a teacher, which only says that it is busy', () => {
+    const run = startedRun(['a', 't']);
+    expect(receive(run, 't', progressAt(0, { phase: 'evaluating', loss: 0 }), 0)).toEqual([]);
+    expect(statusOf(run, 0, 0).peers[1]).toMatchObject({ name: 't', step: 0, steps: 0, loss: null });
+  });
+
   it('has no ensemble of one student and its teacher', () => {
     const run = startedRun(['a', 't']);
     for (const name of ['a', 't']) receive(run, name, results, 0);

@@ -1,6 +1,9 @@
+import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { z } from 'zod';
 import { loadBackend } from '../../src/backend/select.ts';
 import { getMethod, methods } from '../../src/distill/index.ts';
+import { NO_MODULES } from '../../src/distill/types.ts';
 import { divergences, normals, numericGradient, sumOf } from '../support/numeric.ts';
 import { expectClose, gradientOf, rowsOf, valuesOf } from '../support/tensors.ts';
 
@@ -18,31 +21,51 @@ describe('the methods', () => {
   });
 
   it('have the teachers of their papers', () => {
-    const teachers = Object.values(methods).map((method) => [method.name, method.teachers]);
-    expect(teachers).toEqual([
-      ['independent', 'none'],
-      ['dml', 'peers'],
-      ['self-ema', 'ema'],
-    ]);
+    const teachers = Object.fromEntries(Object.values(methods).map((each) => [each.name, each.teachers]));
+    expect(teachers).toMatchObject({
+      ...{ independent: 'none', 'label-smoothing': 'none' },
+      ...{ dml: 'peers', kd: 'peers', crd: 'peers' },
+      'self-ema': 'ema',
+    });
   });
 
-  it('have a loss exactly when somebody teaches', () => {
-    for (const method of Object.values(methods)) {
-      expect(method.loss !== undefined, method.name).toBe(method.teachers !== 'none');
+  it('say what is learnt, all but the control', () => {
+    for (const { name, loss, supervised, init } of Object.values(methods)) {
+      const learnt = [loss, supervised, init].filter((each) => each !== undefined);
+      expect(learnt.length > 0, name).toBe(name !== 'independent');
+    }
+  });
+
+  it('have options that all have a default and a description, and no others', () => {
+    for (const { name, options } of Object.values(methods)) {
+      expect(() => options.parse({}), name).not.toThrow();
+      expect(options.safeParse({ nonsense: 1 }).success, name).toBe(false);
+      const { properties } = z.toJSONSchema(options, { io: 'input' });
+      for (const [key, option] of Object.entries(properties ?? {})) {
+        expect(option, `${name}.${key}`).toMatchObject({ description: expect.any(String) });
+      }
     }
   });
 
   it('are found by name, and a misspelt one is named together with what was meant', () => {
     expect(getMethod('self-ema').name).toBe('self-ema');
     expect(() => getMethod('dlm')).toThrow(
-      'Unknown method "dlm"; did you mean "dml"? Known: independent, dml, self-ema.',
+      `Unknown method "dlm"; did you mean "dml"? Known: ${Object.keys(methods).join(', ')}.`,
     );
   });
 });
 
 describe.each(['dml', 'self-ema'])('the loss of %s', (name) => {
-  const loss = (z: ReturnType<typeof rowsOf>) =>
-    getMethod(name).loss!(z, rowsOf(teacher, CLASSES), { temperature: 3 });
+  const loss = (logits: ReturnType<typeof rowsOf>) =>
+    getMethod(name).loss!({
+      student: { logits, features: {} },
+      labels: tf.tensor1d([0, 1, 2], 'int32'),
+      teacher: { logits: rowsOf(teacher, CLASSES), encodings: {} },
+      options: { ...(getMethod(name).options.parse({}) as object), temperature: 3 },
+      modules: NO_MODULES,
+      ids: Uint32Array.of(0, 1, 2),
+      ...{ step: 0, epoch: 0, epochs: 1 },
+    });
   const reference = (z: readonly number[]) => divergences(z, teacher, CLASSES, 3).map((value) => 9 * value);
 
   it('is T² KL(teacher, student) at the temperature of the options', () => {

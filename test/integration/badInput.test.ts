@@ -17,11 +17,14 @@ describe('wrong input', () => {
       ['run', '--dataset', 'mnist'],
       /--dataset: .*expected fashion-mnist, cifar-10 or cifar-100, got "mnist"/,
     ],
-    [['run', '--method', 'dlm'], /--method: .*expected independent, dml or self-ema, got "dlm"/],
+    [
+      ['run', '--method', 'dlm'],
+      /--method: unknown method "dlm"; did you mean "dml"\? Known: independent, .*dml, .*self-ema/,
+    ],
     [['run', '--codec', 'int4'], /--codec: .*expected float16 or float32, got "int4"/],
     [
       ['run', '--backend', 'cuda'],
-      /'--backend <name>' argument 'cuda' is invalid. Allowed choices are auto, tfjs-node-gpu, tfjs-node, wasm, cpu/,
+      /'--backend <name>' argument 'cuda' is invalid. Allowed choices are auto, node, tfjs-node-gpu, webgpu, tfjs-node, wasm, cpu/,
     ],
     [['run', '--lable-noise', '0.3'], /unknown option '--lable-noise'\s+\(Did you mean --label-noise\?\)/],
     [['run', 'quickstrat'], /Unknown experiment "quickstrat"; did you mean "quickstart"\?/],
@@ -35,6 +38,14 @@ describe('wrong input', () => {
     [
       ['peer', '--coordinator', 'http://x'],
       /expected an address such as ws:\/\/127\.0\.0\.1:7070, got "http:\/\/x"/,
+    ],
+    [
+      ['peer', '--coordinator', 'ws://x', '--role', 'teacher'],
+      /--role teacher: expected --weights, a safetensors file or a run folder/,
+    ],
+    [
+      ['peer', '--coordinator', 'ws://x', '--weights', 'x'],
+      /--weights: are a teacher's; give --role teacher, too/,
     ],
     [['peer'], /required option '--coordinator <url>' not specified/],
     [['trian'], /unknown command 'trian'\s+\(Did you mean train|unknown command 'trian'/],
@@ -79,6 +90,19 @@ describe('what is not there', () => {
     });
     expect(code).toBe(ExitCode.data);
     expect(stderr).toMatch(/cifar-10 is not on this machine\. Get it with --download, or fetch https:\/\//);
+  });
+
+  it('is named with what to do: the weights of a teacher, before another one is trained', async () => {
+    const folder = await temporaryFolder();
+    const teachers = '{ model: mlp, role: teacher }, { model: mlp, role: teacher, weights: ./absent }';
+    const text = `distill: { method: kd }\npeers: [{ model: mlp }, ${teachers}]\n`;
+    writeFileSync(join(folder, 'offline.yaml'), text);
+    const { code, stderr } = await runCli(['run', './offline.yaml'], folder);
+    expect(code).toBe(ExitCode.data);
+    expect(stderr).toContain(
+      'peers[].weights: there is no file or run folder ./absent, from the folder of this command.',
+    );
+    expect(readdirSync(folder)).toEqual(['offline.yaml']);
   });
 
   it('is named with what to do: a free port', async () => {

@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { afterEach } from 'vitest';
 import { type Program, startProgram } from '../../src/launch/program.ts';
@@ -15,6 +16,9 @@ export const TINY = [
 export const TINY_SETTINGS: readonly string[] = TINY.slice(0, -2);
 /** Those that are a peer's. */
 export const TINY_DATA: readonly string[] = TINY.slice(-2);
+
+/** So many epochs that a fault surely comes before the end. */
+export const LONG = ['--epochs', '200', '--evaluate-every', '200'];
 
 const cleanUps: (() => unknown)[] = [];
 afterEach(async () => {
@@ -115,4 +119,32 @@ export function startPeer(
 ): Promise<Program> {
   const all = ['--coordinator', url, '--dir', join(folder, label), ...TINY_DATA, ...args];
   return start(label, 'peer/main.js', all, folder);
+}
+
+/** A relay of TCP connections whose cable can be pulled. */
+export async function startRelay(target: string): Promise<{ url: string; cut: () => void }> {
+  const open = new Set<Socket>();
+  const { hostname, port } = new URL(target);
+  const server = createServer((from) => {
+    const to = connect(Number(port), hostname);
+    for (const socket of [from, to]) {
+      open.add(socket);
+      socket.on('error', () => {});
+      socket.on('close', () => {
+        open.delete(socket);
+        from.destroy();
+        to.destroy();
+      });
+    }
+    from.pipe(to).pipe(from);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const cut = (): void => {
+    for (const socket of open) socket.destroy();
+  };
+  afterwards(() => {
+    cut();
+    server.close();
+  });
+  return { url: `ws://127.0.0.1:${(server.address() as AddressInfo).port}`, cut };
 }

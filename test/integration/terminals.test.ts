@@ -1,6 +1,6 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { cp } from 'node:fs/promises';
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { ExitCode } from '../../src/errors.ts';
@@ -8,41 +8,18 @@ import { readNdjson } from '../../src/results/files.ts';
 import { readSummary } from '../../src/results/runFolder.ts';
 import type { EventRecord } from '../../src/results/types.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';
-import { afterwards, runCli, startCoordinator, startPeer, TINY_DATA, TINY_SETTINGS } from './support.ts';
+import {
+  LONG,
+  runCli,
+  startCoordinator,
+  startPeer,
+  startRelay,
+  TINY_DATA,
+  TINY_SETTINGS,
+} from './support.ts';
 
 const events = async (folder: string): Promise<EventRecord[]> =>
   (await readNdjson(join(folder, 'events.ndjson'))) as EventRecord[];
-
-/** A relay of TCP connections whose cable can be pulled. */
-async function startRelay(target: string): Promise<{ url: string; cut: () => void }> {
-  const open = new Set<Socket>();
-  const { hostname, port } = new URL(target);
-  const server = createServer((from) => {
-    const to = connect(Number(port), hostname);
-    for (const socket of [from, to]) {
-      open.add(socket);
-      socket.on('error', () => {});
-      socket.on('close', () => {
-        open.delete(socket);
-        from.destroy();
-        to.destroy();
-      });
-    }
-    from.pipe(to).pipe(from);
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const cut = (): void => {
-    for (const socket of open) socket.destroy();
-  };
-  afterwards(() => {
-    cut();
-    server.close();
-  });
-  return { url: `ws://127.0.0.1:${(server.address() as AddressInfo).port}`, cut };
-}
-
-/** So many epochs that a fault surely comes before the end. */
-const LONG = ['--epochs', '200', '--evaluate-every', '200'];
 
 describe('a coordinator and peers that were started by hand', () => {
   it('train together: places and models are given out, the token is asked for', async () => {

@@ -1,7 +1,7 @@
 import { Writable } from 'node:stream';
 import { describe, expect, test } from 'vitest';
 import { createProgress } from '../../src/launch/progress.ts';
-import { formatBar, formatHeading, formatLine } from '../../src/launch/progressText.ts';
+import { backendLines, formatBar, formatHeading, formatLine } from '../../src/launch/progressText.ts';
 import { peerAt, statusOf } from './status.ts';
 
 /** A stream that keeps what was written, and a clock that is moved by hand, in seconds. */
@@ -116,6 +116,74 @@ describe('progress that is not on a terminal', () => {
     text();
     progress.show(statusOf([peerAt(100)]), part);
     expect(text()).toContain('about 1 min 8 s left');
+  });
+});
+
+describe('what the peers compute with', () => {
+  const refused = [
+    { backend: 'tfjs-node-gpu', reason: "NVIDIA's driver is not loaded here" },
+    { backend: 'webgpu', reason: 'the only adapter is software (llvmpipe)' },
+  ];
+  const onWasm = { backend: 'wasm', device: 'wasm SIMD, 1 thread', refusedBackends: refused };
+  const WASM_LINE =
+    "wasm (wasm SIMD, 1 thread); not tfjs-node-gpu: NVIDIA's driver is not loaded here; not webgpu: the only adapter is software (llvmpipe)";
+  const onCard = (card: number) => ({
+    backend: 'tfjs-node-gpu',
+    device: `NVIDIA L4 ${card}`,
+    refusedBackends: [],
+  });
+
+  test('is one line for all that have the same, in the order of the peers', () => {
+    const peers = [
+      peerAt(0, { name: 'a', ...onWasm }),
+      peerAt(0, { name: 'b', ...onCard(0) }),
+      peerAt(0, { name: 'c', ...onWasm }),
+      peerAt(0, { name: 'd', ...onCard(1) }),
+    ];
+    expect(backendLines(statusOf(peers))).toEqual([
+      `a, c: ${WASM_LINE}`,
+      'b: tfjs-node-gpu (NVIDIA L4 0)',
+      'd: tfjs-node-gpu (NVIDIA L4 1)',
+    ]);
+  });
+
+  test('keeps peers apart that have the same backend for other reasons', () => {
+    const peers = [
+      peerAt(0, { name: 'a', ...onWasm }),
+      peerAt(0, { name: 'b', ...onWasm, refusedBackends: [] }),
+    ];
+    expect(backendLines(statusOf(peers))).toEqual([`a: ${WASM_LINE}`, 'b: wasm (wasm SIMD, 1 thread)']);
+  });
+
+  test('is not told while peers are still to come, nor of one that does not know yet', () => {
+    const known = peerAt(0, { name: 'a', ...onWasm });
+    expect(backendLines(statusOf([known], { phase: 'waiting' }))).toEqual([]);
+    expect(backendLines(statusOf([known, peerAt(0, { name: 'b' })]))).toEqual([`a: ${WASM_LINE}`]);
+  });
+
+  test.each([true, false])('is told once, above the progress; on a terminal: %s', (terminal) => {
+    const { progress, clock, text } = recorder(terminal);
+    const times = (drawn: string, line: string): number => drawn.split(line).length - 1;
+    const peers = (step: number) => [
+      peerAt(step, { name: 'a', ...onWasm }),
+      peerAt(step, { name: 'b', ...onCard(0) }),
+    ];
+    progress.show(statusOf(peers(0), { phase: 'waiting', waitingFor: 'waiting for b' }), part);
+    expect(text()).not.toContain('wasm SIMD');
+    progress.show(statusOf(peers(0)), part);
+    clock.seconds = 6;
+    progress.show(statusOf(peers(50)), part);
+    // The comparison has the same peers on the same devices.
+    progress.show(statusOf(peers(0), { method: 'independent' }), { number: 2, of: 2 });
+    clock.seconds = 12;
+    const moved = [peerAt(50, { name: 'a', ...onCard(3) }), peerAt(50, { name: 'b', ...onCard(0) })];
+    progress.show(statusOf(moved, { method: 'independent' }), { number: 2, of: 2 });
+    progress.stop();
+    const drawn = text();
+    expect(times(drawn, `a: ${WASM_LINE}`)).toBe(1);
+    expect(times(drawn, 'b: tfjs-node-gpu (NVIDIA L4 0)')).toBe(1);
+    expect(times(drawn, 'a: tfjs-node-gpu (NVIDIA L4 3)')).toBe(1);
+    expect(drawn.indexOf(`a: ${WASM_LINE}`)).toBeLessThan(drawn.indexOf('50/775'));
   });
 });
 

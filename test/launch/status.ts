@@ -4,6 +4,7 @@ import type { PeerStatus, RunStatus } from '../../src/results/types.ts';
 export function peerAt(step: number, changes: Partial<PeerStatus> = {}): PeerStatus {
   return {
     name: 'peer-1',
+    role: 'student',
     model: 'cnn-s',
     backend: 'wasm',
     device: 'wasm SIMD, 1 thread',

@@ -47,6 +47,8 @@ describe('the options of a peer', () => {
       token: null,
       name: undefined,
       model: undefined,
+      role: 'student',
+      weights: undefined,
       backend: 'auto',
       dataDir: undefined,
       download: false,
@@ -101,6 +103,23 @@ describe('the options of a peer', () => {
     expectUsage(
       [...URL_FLAGS, `--patience=${given}`],
       /--patience.*Expected a duration such as 30s or 2m\./s,
+    );
+  });
+
+  it('make it a teacher, which has weights', () => {
+    expect(parse('--role', 'teacher', '--weights', 'runs/before')).toMatchObject({
+      role: 'teacher',
+      weights: 'runs/before',
+    });
+    expect(() => parse('--role', 'teacher')).toThrow(
+      new UsageError('--role teacher: expected --weights, a safetensors file or a run folder.'),
+    );
+    expectUsage([...URL_FLAGS, '--role', 'judge'], /judge.*Allowed choices are student, teacher/s);
+  });
+
+  it('give a student no weights to start with', () => {
+    expect(() => parse('--weights', 'runs/before')).toThrow(
+      new UsageError("--weights: are a teacher's; give --role teacher, too."),
     );
   });
 

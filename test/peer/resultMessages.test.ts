@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest';
-import { resultMessages } from '../../peer/resultMessages.ts';
+import { predictionMessages, resultMessages } from '../../peer/resultMessages.ts';
 import type { WorkResult } from '../../peer/work.ts';
 import { getCodec } from '../../src/codec/index.ts';
 import { frameLimit, PREDICTIONS_CHUNK_BYTES } from '../../src/protocol/limits.ts';
@@ -20,6 +20,7 @@ const result: WorkResult = {
   step: 12,
   log: { imagesPerSecond: 100, waitFraction: 0.25, stepMs: 80 } as WorkResult['log'],
   final: { logits, evaluation: { accuracy: 1, nll: 0, ece: 0 } },
+  best: null,
   weightsDigest: 'f'.repeat(64),
 };
 
@@ -72,6 +73,12 @@ describe('the messages with the results', () => {
   it('are done alone when the training was interrupted', () => {
     const interrupted = resultMessages({ ...result, outcome: 'interrupted', final: null }, labels, CLASSES);
     expect(interrupted).toMatchObject([{ type: 'done', outcome: 'interrupted', step: 12 }]);
+  });
+
+  it('of a teacher are its predictions alone', () => {
+    expect(predictionMessages(logits, labels, CLASSES)).toEqual(
+      resultMessages(result, labels, CLASSES).slice(0, -1),
+    );
   });
 
   it('fill a last chunk to the brim without an empty one after it', () => {

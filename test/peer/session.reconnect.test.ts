@@ -11,6 +11,7 @@ import {
   progress,
   reconnect,
   request,
+  SHAPE,
   target,
   types,
 } from './sessionPeer.ts';
@@ -33,7 +34,7 @@ function refuseAll({ latest }: Peer): number {
 describe('a session that loses its connection', () => {
   it('answers a pending exchange with none, and joins again under the name that it was given', async () => {
     const peer = await createStarted();
-    const exchanged = peer.session.exchange(request);
+    const exchanged = peer.session.exchange(request, SHAPE);
     reconnect(peer);
     expect(await exchanged).toEqual({ kind: 'none', reason: 'disconnected' });
     expect(peer.connections).toHaveLength(2);
@@ -54,11 +55,11 @@ describe('a session that loses its connection', () => {
     peer.latest().open();
     peer.latest().say(WELCOME);
     peer.session.report(progress);
-    expect(await peer.session.exchange(request)).toEqual({ kind: 'none', reason: 'disconnected' });
+    expect(await peer.session.exchange(request, SHAPE)).toEqual({ kind: 'none', reason: 'disconnected' });
     expect(types(peer.latest().said)).toEqual(['hello', 'ready']);
 
     peer.latest().say(START);
-    const exchanged = peer.session.exchange(request);
+    const exchanged = peer.session.exchange(request, SHAPE);
     peer.latest().say(target());
     expect(await exchanged).toMatchObject({ kind: 'target' });
   });
@@ -125,7 +126,7 @@ describe('a session that loses its connection', () => {
 describe('a session that is refused', () => {
   it.each([1000, 1003, 1009, 4001, 4002, 4003, 4004, 4007, 4008])('ends by close code %i', async (code) => {
     const peer = await createStarted();
-    const exchanged = peer.session.exchange(request);
+    const exchanged = peer.session.exchange(request, SHAPE);
     peer.latest().drop(code, 'for a reason');
     const error = {
       exitCode: ExitCode.refused,
@@ -183,7 +184,7 @@ describe('a session that reaches nobody', () => {
     for (let i = 0; i < 100; i++) reconnect(peer);
     expect(peer.connections).toHaveLength(101);
     letIn(peer);
-    const exchanged = peer.session.exchange(request);
+    const exchanged = peer.session.exchange(request, SHAPE);
     peer.latest().say(target());
     expect(await exchanged).toMatchObject({ kind: 'target' });
   });

@@ -1,7 +1,16 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { getCodec } from '../../src/codec/index.ts';
 import type { CoordinatorMessage, MessageOf } from '../../src/protocol/messages.ts';
-import { createPeer, createStarted, done, facts, progress, request, target } from './sessionPeer.ts';
+import {
+  createPeer,
+  createStarted,
+  done,
+  facts,
+  progress,
+  request,
+  SHAPE,
+  target,
+  tensorOf,
+} from './sessionPeer.ts';
 import { START, WELCOME } from './support.ts';
 
 beforeEach(() => void vi.useFakeTimers());
@@ -22,12 +31,14 @@ describe('a session', () => {
     latest().say(START);
     expect(await started).toEqual(START);
 
-    const exchanged = session.exchange(request);
+    const exchanged = session.exchange(request, SHAPE);
     expect(latest().said[2]).toEqual({ type: 'logits', ...request });
     latest().say(target());
     expect(await exchanged).toEqual({
       kind: 'target',
       logits: Float32Array.of(0, -1, -2, 0),
+      encodings: [],
+      apart: null,
       teachers: 1,
     });
 
@@ -43,7 +54,7 @@ describe('a session', () => {
 
   it('gets no target, but the round to go on with, when it is late', async () => {
     const { session, latest } = await createStarted();
-    const exchanged = session.exchange(request);
+    const exchanged = session.exchange(request, SHAPE);
     latest().say({ type: 'noTarget', round: 4, reason: 'quorum', detail: '' });
     latest().say({ type: 'noTarget', round: 5, reason: 'late', detail: '', nextRound: 8 });
     expect(await exchanged).toEqual({ kind: 'none', reason: 'late', nextRound: 8 });
@@ -51,8 +62,8 @@ describe('a session', () => {
 
   it('ignores a target for another round and takes the right one after it', async () => {
     const { session, latest } = await createStarted();
-    const exchanged = session.exchange(request);
-    latest().say(target({ round: 4, data: new Uint8Array(16) }));
+    const exchanged = session.exchange(request, SHAPE);
+    latest().say(target({ round: 4, logits: tensorOf(0, 0, 0, 0) }));
     latest().say(target());
     expect(await exchanged).toMatchObject({ logits: Float32Array.of(0, -1, -2, 0) });
     latest().say(target());
@@ -61,36 +72,36 @@ describe('a session', () => {
   it.each<[string, Partial<MessageOf<CoordinatorMessage, 'target'>>]>([
     ['other samples', { batch: Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 9) }],
     ['another view', { view: 'own' }],
-    ['another shape', { shape: [1, 4] }],
-    ['NaN in it', { data: getCodec('float32').encode(Float32Array.of(0, Number.NaN, 0, 0), 2, 2) }],
-    ['infinity in it', { data: getCodec('float32').encode(Float32Array.of(0, 0, 0, Infinity), 2, 2) }],
+    ['another shape', { logits: { ...tensorOf(0, 0, 0, 0), shape: [1, 4] } }],
+    ['NaN in it', { logits: tensorOf(0, Number.NaN, 0, 0) }],
+    ['infinity in it', { logits: tensorOf(0, 0, 0, Infinity) }],
   ])('does not use a target with %s', async (_, changes) => {
     const { session, latest } = await createStarted();
-    const exchanged = session.exchange(request);
+    const exchanged = session.exchange(request, SHAPE);
     latest().say(target(changes));
     expect(await exchanged).toEqual({ kind: 'none', reason: expect.stringMatching(/^the target /) });
   });
 
   it('does not wait for a target once it was told to abandon', async () => {
     const { session, latest } = await createStarted();
-    const pending = session.exchange(request);
+    const pending = session.exchange(request, SHAPE);
     session.abandon();
     expect(await pending).toEqual({ kind: 'none', reason: 'interrupted' });
 
     // The others of the round still get theirs.
-    const later = session.exchange({ ...request, round: 6 });
+    const later = session.exchange({ ...request, round: 6 }, SHAPE);
     expect(await later).toEqual({ kind: 'none', reason: 'interrupted' });
     expect(latest().said.at(-1)).toMatchObject({ type: 'logits', round: 6 });
   });
 
   it('ends the wait for a target when it is closed, or the run is over', async () => {
     const closed = await createStarted();
-    const first = closed.session.exchange(request);
+    const first = closed.session.exchange(request, SHAPE);
     closed.session.close();
     expect(await first).toMatchObject({ kind: 'none' });
 
     const over = await createStarted();
-    const second = over.session.exchange(request);
+    const second = over.session.exchange(request, SHAPE);
     over.latest().say({ type: 'finished' });
     over.latest().drop(1000);
     expect(await second).toMatchObject({ kind: 'none' });

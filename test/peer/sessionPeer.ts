@@ -19,10 +19,17 @@ export const request: Omit<MessageOf<PeerMessage, 'logits'>, 'type'> = {
   step: 5,
   batch: Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8),
   view: 'shared',
-  codec: 'float32',
-  shape: [2, 2],
-  data: getCodec('float32').encode(Float32Array.of(1, 2, 3, 4), 2, 2),
+  logits: tensorOf(1, 2, 3, 4),
 };
+
+/** Of the target for {@link request}. */
+export const SHAPE = [2, 2] as const;
+
+/** A tensor `[2, 2]`. */
+export function tensorOf(...values: number[]): { codec: string; shape: [number, number]; data: Uint8Array } {
+  const data = getCodec('float32').encode(Float32Array.from(values), 2, 2);
+  return { codec: 'float32', shape: [2, 2], data };
+}
 
 export const target = (
   changes: Partial<MessageOf<CoordinatorMessage, 'target'>> = {},
@@ -32,9 +39,7 @@ export const target = (
   batch: request.batch,
   view: request.view,
   teachers: 1,
-  codec: 'float32',
-  shape: [2, 2],
-  data: getCodec('float32').encode(Float32Array.of(0, -1, -2, 0), 2, 2),
+  logits: tensorOf(0, -1, -2, 0),
   ...changes,
 });
 

@@ -1,8 +1,10 @@
 import { join } from 'node:path';
+import { loadNetwork } from '../../peer/network.ts';
 import type { Socket, SocketEvents } from '../../peer/socket.ts';
 import { createStudent, type Student } from '../../peer/student.ts';
 import { type RunSettings, runSettingsSchema } from '../../src/config/schema.ts';
 import type { Dataset, ImageSet } from '../../src/datasets/types.ts';
+import { objectiveFrom } from '../../src/distill/fromSettings.ts';
 import { projectRoot } from '../../src/paths.ts';
 import type { CoordinatorMessage, MessageOf, PeerMessage } from '../../src/protocol/messages.ts';
 import { decodePeerMessage, encodeMessage } from '../../src/protocol/wire.ts';
@@ -106,13 +108,14 @@ export const TINY_DATASET: Dataset = {
 export const EMBEDDED = join(projectRoot, 'src', 'datasets', 'embedded', 'fashion-mnist');
 
 /** An mlp and what its training needs, on a little of the Fashion-MNIST that comes with codistill. */
-export function createTinyStudent(settings: RunSettings = settingsWith()): Promise<Student> {
+export async function createTinyStudent(settings: RunSettings = settingsWith()): Promise<Student> {
   const data = { ...settings.data, trainSize: 40, testSize: 20 };
-  return createStudent({
+  const network = await loadNetwork({
     name: 'mlp-1',
     model: 'mlp',
     settings: { ...settings, data },
     dataDir: EMBEDDED,
     download: false,
   });
+  return createStudent(network, objectiveFrom(settings.distill), settings, null);
 }

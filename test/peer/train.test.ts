@@ -4,6 +4,7 @@ import { createTrainingLog, type Report } from '../../peer/log.ts';
 import {
   emaTeachers,
   type Lesson,
+  logitsAlone,
   noTeachers,
   type TeacherSource,
   type Teaching,
@@ -12,11 +13,14 @@ import { totalSteps, train } from '../../peer/train.ts';
 import { loadBackend } from '../../src/backend/select.ts';
 import type { RunSettings } from '../../src/config/schema.ts';
 import { batchIds } from '../../src/datasets/sampler.ts';
+import { objectiveFrom } from '../../src/distill/fromSettings.ts';
+import { featureShapes } from '../../src/models/featureShapes.ts';
 import { createModel } from '../../src/models/index.ts';
 import type { Model } from '../../src/models/types.ts';
+import { createOptimizer } from '../../src/training/createOptimizer.ts';
 import { createEmaTeacher } from '../../src/training/emaTeacher.ts';
 import { weightsOf } from '../../src/training/modelWeights.ts';
-import { createSgd } from '../../src/training/optimizer.ts';
+import { createStudentLoss } from '../../src/training/studentLoss.ts';
 import { expectClose, expectNoLeak } from '../support/tensors.ts';
 import { settingsWith, TINY_DATASET } from './support.ts';
 
@@ -47,7 +51,7 @@ function teachersThat(teach: (lesson: Lesson) => Partial<Teaching>) {
   return { teachers, lessons, updates, asked: () => lessons.map(({ step }) => step) };
 }
 
-const noise = (step: number) => tf.randomNormal([8, 3], 0, 1, 'float32', step) as tf.Tensor2D;
+const noise = (step: number) => logitsAlone(tf.randomNormal([8, 3], 0, 1, 'float32', step));
 
 interface Extras {
   readonly model?: Model;
@@ -58,7 +62,19 @@ interface Extras {
 /** Trains an mlp on the tiny dataset; everything that it made is gone afterwards. */
 async function trainTiny(settings: RunSettings, teachers: TeacherSource, extras: Extras = {}) {
   const model = extras.model ?? createMlp();
-  const optimizer = createSgd(model.parameters, settings.training.optimizer);
+  const loss = createStudentLoss(objectiveFrom(settings.distill), {
+    model,
+    student: featureShapes(model),
+    teacher: null,
+    trainSize: SET.count,
+    trainLabels: SET.labels,
+    batchSize: settings.data.batchSize,
+    seed: 4,
+  });
+  const optimizer = createOptimizer(
+    new Map([...model.parameters, ...loss.parameters]),
+    settings.training.optimizer,
+  );
   const reports: Report[] = [];
   const evaluated: number[] = [];
   // A clock that moves by half a second at every look: reports come at every other step or so.
@@ -73,6 +89,7 @@ async function trainTiny(settings: RunSettings, teachers: TeacherSource, extras:
       settings,
       dataset: TINY_DATASET,
       model,
+      loss,
       optimizer,
       teachers,
       log: createTrainingLog({ classes: 3, graceSteps: 100, now }, (report) => void reports.push(report)),
@@ -82,6 +99,7 @@ async function trainTiny(settings: RunSettings, teachers: TeacherSource, extras:
     return { steps, evaluated, reports, weights: weights(model) };
   } finally {
     optimizer.dispose();
+    loss.dispose();
     model.dispose();
   }
 }
@@ -89,6 +107,7 @@ async function trainTiny(settings: RunSettings, teachers: TeacherSource, extras:
 /** The same training written down as it is in textbooks: `variableGrads`, and SGD on plain arrays. */
 function trainByHand({ seed, training, data }: RunSettings, steps: number): number[][] {
   const model = createMlp();
+  if (training.optimizer.name !== 'sgd') throw new Error('written down for sgd alone');
   const { learningRate, momentum, weightDecay } = training.optimizer;
   const variables = [...model.parameters.values()];
   const w = variables.map((variable) => [...variable.dataSync()]);
@@ -272,7 +291,7 @@ describe('the memory of the device', () => {
         throw new Error('failed');
       }).teachers,
     ],
-    ['a target does not fit', teachersThat(() => ({ target: tf.zeros([5, 7]) as tf.Tensor2D })).teachers],
+    ['a target does not fit', teachersThat(() => ({ target: logitsAlone(tf.zeros([5, 7])) })).teachers],
   ])('is as before when %s', async (_, teachers) => {
     await expectNoLeak(() => expect(trainTiny(DML, teachers)).rejects.toThrow());
   });

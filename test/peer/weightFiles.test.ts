@@ -8,8 +8,9 @@ import { saveCheckpoint, saveWeights } from '../../peer/weightFiles.ts';
 import { loadBackend } from '../../src/backend/select.ts';
 import { createModel } from '../../src/models/index.ts';
 import { assignWeights } from '../../src/training/modelWeights.ts';
-import { createSgd } from '../../src/training/optimizer.ts';
 import { decodeSafetensors } from '../../src/training/safetensors.ts';
+import { createSgd } from '../../src/training/sgd.ts';
+import type { StudentLoss } from '../../src/training/studentLoss.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';
 import { expectNoLeak } from '../support/tensors.ts';
 import { createTinyStudent, settingsWith, TINY_DATASET } from './support.ts';
@@ -18,6 +19,13 @@ beforeAll(async () => {
   await loadBackend('wasm');
 });
 
+/** A loss with a parameter and a buffer of its own, as of a method with modules. */
+const lossWithModules = (): StudentLoss =>
+  ({
+    parameters: new Map([['vid.variance', tf.variable(tf.tensor1d([1, 2]))]]),
+    buffers: new Map([['crd.bank', tf.variable(tf.tensor1d([3]), false)]]),
+  }) as Partial<StudentLoss> as StudentLoss;
+
 /** A student of the tiny dataset; resnet8 has running statistics besides its parameters. */
 function resnetStudent(): Student {
   const options = { inputShape: [8, 8, 1], classes: 3, seed: 5 } as const;
@@ -25,6 +33,7 @@ function resnetStudent(): Student {
   return {
     dataset: TINY_DATASET,
     model,
+    loss: lossWithModules(),
     optimizer: createSgd(model.parameters, { momentum: 0.9, nesterov: false, weightDecay: 0 }),
     ema: null,
   } as Partial<Student> as Student;
@@ -100,6 +109,14 @@ describe('saveCheckpoint', () => {
     );
     expect(metadata).toEqual({ step: '120' });
     student.dispose();
+  });
+
+  it('holds what the methods have besides the model', async () => {
+    const folder = await temporaryFolder();
+    await saveCheckpoint(folder, resnetStudent(), 120);
+    const { tensors } = read(folder, 'checkpoints', 'step-00000120.safetensors');
+    const values = (name: string) => [...tensors.get(`modules.${name}`)!.values];
+    expect([values('vid.variance'), values('crd.bank')]).toEqual([[1, 2], [3]]);
   });
 
   it('keeps the last three, and files of others', async () => {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import type { Report } from '../../peer/log.ts';
-import { noTeachers, type TeacherSource } from '../../peer/teachers.ts';
+import { logitsAlone, noTeachers, type TeacherSource } from '../../peer/teachers.ts';
 import { work } from '../../peer/work.ts';
 import { loadBackend } from '../../src/backend/select.ts';
 import { encodeMessage } from '../../src/protocol/wire.ts';
@@ -81,8 +81,8 @@ describe('the work of a student', () => {
   it('comes to its end, in numbers that can be sent, though the weights are not finite', async () => {
     const poison: TeacherSource = {
       ...noTeachers,
-      teach: async ({ logits }) => ({
-        target: tf.fill(logits.shape, Number.NaN) as tf.Tensor2D,
+      teach: async ({ student }) => ({
+        target: logitsAlone(tf.fill(student.logits.shape, Number.NaN)),
         waitedMs: 0,
       }),
     };

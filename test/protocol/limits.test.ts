@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import {
+  CHECKPOINT_CHUNK_BYTES,
   frameLimit,
   HEADER_BYTES,
+  MAX_CHECKPOINT_BYTES,
   MAX_CLASSES,
   MAX_FRAME_BYTES,
   PRE_AUTH_FRAME_BYTES,
@@ -37,6 +39,13 @@ describe('frameLimit', () => {
     expect(encodeMessage(notice).byteLength).toBeLessThanOrEqual(frameLimit(1, 2));
   });
 
+  it('takes a piece of a checkpoint', () => {
+    const [step, offset, size] = [2 ** 31 - 1, MAX_CHECKPOINT_BYTES, MAX_CHECKPOINT_BYTES];
+    const data = new Uint8Array(CHECKPOINT_CHUNK_BYTES);
+    const piece: PeerMessage = { type: 'checkpoint', step, offset, size, data };
+    expect(encodeMessage(piece).byteLength).toBeLessThanOrEqual(frameLimit(1, 2));
+  });
+
   it('never passes the hard cap', () => {
     expect(frameLimit(2 ** 20, 2 ** 16)).toBe(MAX_FRAME_BYTES);
   });
@@ -53,6 +62,7 @@ describe('PRE_AUTH_FRAME_BYTES', () => {
       model: label,
       backend: label,
       device: label,
+      role: 'teacher',
     };
     expect(encodeMessage(hello).byteLength).toBeLessThanOrEqual(PRE_AUTH_FRAME_BYTES);
   });

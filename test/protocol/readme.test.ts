@@ -1,10 +1,15 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { codecs } from '../../src/codec/index.ts';
+import { encoders } from '../../src/distill/encoders/index.ts';
+import { wantsLabels } from '../../src/ensemble/wantsLabels.ts';
 import { CloseCode, closeCodeInfo } from '../../src/protocol/closeCodes.ts';
-import { CoordinatorMessage, PeerMessage } from '../../src/protocol/messages.ts';
+import { CoordinatorMessage, ENSEMBLES, PeerMessage } from '../../src/protocol/messages.ts';
 
 const specification = readFileSync(new URL('../../src/protocol/README.md', import.meta.url), 'utf8');
+const wants = PeerMessage.options.find(({ shape }) => shape.type.value === 'ready')!.shape as unknown as {
+  wants: { unwrap(): { shape: object } };
+};
 /** The rows of its tables, without the padding of their cells. */
 const rows = specification
   .split('\n')
@@ -36,7 +41,35 @@ describe('the wire specification', () => {
 
   it('has every codec with its size', () => {
     for (const codec of Object.values(codecs)) {
-      expect(rows.some((row) => row.startsWith(`| \`${codec.name}\` | ${codec.bytes(1, 1)} |`))).toBe(true);
+      const bytes = codec.bytes(1, 8) / 8;
+      const size = bytes < 1 ? `1/${1 / bytes}` : bytes;
+      expect(
+        rows.some((row) => row.startsWith(`| \`${codec.name}\` | ${size} |`)),
+        codec.name,
+      ).toBe(true);
     }
+  });
+
+  it.each([...Object.keys(encoders), ...ENSEMBLES])('has %s', (name) => {
+    expect(rows.some((row) => row.startsWith(`| \`${name}\` |`))).toBe(true);
+  });
+
+  it('says of each ensemble whether it needs the labels', () => {
+    for (const ensemble of ENSEMBLES) {
+      const row = rows.find((each) => each.startsWith(`| \`${ensemble}\` |`));
+      expect(row, ensemble).toMatch(wantsLabels(ensemble) ? /\| yes \|$/ : /\| no \|$/);
+    }
+  });
+
+  it('has every field of what students need', () => {
+    const section = specification.slice(specification.indexOf('## What students need'));
+    for (const field of Object.keys(wants.wants.unwrap().shape))
+      expect(section).toMatch(new RegExp(`^\\| ${field} +\\|`, 'm'));
+  });
+
+  it('shows the bits of its golden frame', () => {
+    const values = [1, 0, 0, 1, 1, 0, 0, 1, 0, 0, 1, 1];
+    expect(specification.replaceAll('\n', ' ')).toContain(`\`${values.join(' ')}\` are \`99 0c\``);
+    expect(codecs.bits!.encode(Float32Array.from(values), 1, 12)).toEqual(Uint8Array.of(0x99, 0x0c));
   });
 });

@@ -13,6 +13,7 @@ export function evaluation(accuracy: number, nll = 0.7, ece = 0.05): Evaluation 
 export function peer(name: string, test: Evaluation | null, changes: Partial<PeerSummary> = {}): PeerSummary {
   return {
     name,
+    role: 'student',
     model: 'cnn-s',
     parameters: 93_322,
     backend: 'wasm',

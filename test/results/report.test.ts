@@ -41,6 +41,32 @@ describe('renderReport', () => {
     }
   });
 
+  test('has a column for each measure that somebody has, and for the best epoch where it is asked for', () => {
+    const told = { ...evaluation(0.774, 0.701, 0.041), brier: 0.3456, top5: 0.987 };
+    const run = runSummary(
+      [
+        peer('peer-1', told, { best: { ...told, accuracy: 0.8, step: 600 } }),
+        peer('peer-2', evaluation(0.7, 0.9, 0.05)),
+      ],
+      [],
+    );
+    const text = textOf(render(run));
+    expect(text).toContain('dml gains Top-5 NLL Brier ECE Best epoch chosen on the test set');
+    expect(text).toContain('peer-1 cnn-s dml 77.4 % 98.7 % 0.701 0.346 4.1 % 80.0 % step 600');
+    expect(text).toContain('peer-2 cnn-s dml 70.0 % – 0.900 – 5.0 % –');
+    expect(textOf(render(exampleRun()))).toContain('dml gains NLL ECE peer-1');
+  });
+
+  test('does not speak of a temperature that is the method’s own', () => {
+    const run = exampleRun();
+    const { distill, ...rest } = run.experiment as { distill: { temperature?: number } };
+    const { temperature, ...others } = distill;
+    const text = textOf(render({ ...run, experiment: { ...rest, distill: others } }));
+    expect(temperature).toBe(2);
+    expect(text).toContain('Predictions travelled as float16. ');
+    expect(textOf(render(run))).toContain('Predictions travelled as float16, softened with temperature 2.');
+  });
+
   test('loads nothing from anywhere', () => {
     const page = render(exampleRun());
     expect(page).toContain(

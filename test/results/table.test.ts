@@ -28,6 +28,24 @@ describe('resultTable', () => {
     `);
   });
 
+  test('shows the best epoch, and says how it was chosen, only where it is asked for', () => {
+    const best = (accuracy: number, step: number) => ({ best: { ...evaluation(accuracy), step } });
+    const text = resultTable(
+      runSummary(
+        [peer('peer-1', evaluation(0.7), best(0.725, 1200)), peer('peer-2', evaluation(0.6))],
+        [methodSummary('independent', [peer('peer-1', evaluation(0.65), best(0.66, 300))])],
+      ),
+    );
+    expect(text).toContain(
+      [
+        'best epoch (chosen on the test set), dml: peer-1 72.5 % at step 1,200',
+        'best epoch (chosen on the test set), independent: peer-1 66.0 % at step 300',
+      ].join('\n'),
+    );
+    expect(text, 'and the last one in its place').toMatch(/peer-1 .* 70\.0 % /);
+    expect(resultTable(exampleRun())).not.toContain('best');
+  });
+
   test('tells of missed targets also when no round had one', () => {
     const exchange = { rounds: 0, missed: { refused: 7 }, staleness: 0 };
     const summary = runSummary([peer('peer-1', evaluation(0.1))], [], { exchange });
@@ -38,7 +56,13 @@ describe('resultTable', () => {
     const long = 'a-name-that-is-much-longer-than-any-column-of-a-table';
     const text = resultTable(
       runSummary(
-        [peer(long, evaluation(0.7), { model: long, outcome: 'lost' })],
+        [
+          peer(long, evaluation(0.7), {
+            model: long,
+            outcome: 'lost',
+            best: { ...evaluation(0.7), step: 3 },
+          }),
+        ],
         [methodSummary(long, [peer(long, evaluation(0.7), { collapsed: `${long} `.repeat(9) })])],
         { verdict: `${long} `.repeat(9).trim() },
       ),

@@ -40,6 +40,13 @@ describe('verdict', () => {
     expect(small).toContain('neither clearly better nor worse');
   });
 
+  test('leaves a teacher out, which is the same under both methods', () => {
+    const teacher = peer('teacher-1', evaluation(0.9), { role: 'teacher' });
+    const students = (accuracy: number) => [peer('student-1', evaluation(accuracy)), teacher];
+    const text = verdict(runSummary(students(0.8), [methodSummary('kd', students(0.75))]));
+    expect(text).toContain('80.0 % accuracy, +5.0 points over the same peer trained with kd (75.0 %)');
+  });
+
   test('names a peer that lost while the mean gained', () => {
     expect(compare([0.8, 0.7], [0.7, 0.73])).toContain('Not every peer gained: peer-2 -3.0 points.');
   });

@@ -3,7 +3,9 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { loadBackend } from '../../src/backend/select.ts';
 import { crossEntropy } from '../../src/distill/crossEntropy.ts';
 import { getMethod } from '../../src/distill/index.ts';
-import { batchLoss } from '../../src/training/loss.ts';
+import { createObjective } from '../../src/distill/objective.ts';
+import { NO_MODULES } from '../../src/distill/types.ts';
+import { type BatchLoss, batchLoss } from '../../src/training/loss.ts';
 import { vjp } from '../../src/training/vjp.ts';
 import { crossEntropies, divergences, normals, numericGradient, sumOf } from '../support/numeric.ts';
 import { expectClose, expectNoLeak, gradientOf, rowsOf } from '../support/tensors.ts';
@@ -27,14 +29,39 @@ function meanLoss(z: readonly number[], { ceWeight, kdWeight, temperature: T } =
   return ceWeight * meanOf(crossEntropies(z, CLASSES, labels)) + kdWeight * meanOf(distillation);
 }
 
-/** What `batchLoss` gives, as numbers. */
-function lossOf(method: string, target: readonly number[] | null, given = weights) {
-  const result = tf.tidy(() => {
-    const targetRows = target && rowsOf(target, CLASSES);
-    return { ...batchLoss(getMethod(method), rowsOf(logits, CLASSES), labelTensor(), targetRows, given) };
+interface Weights {
+  readonly ceWeight: number;
+  readonly kdWeight: number;
+  readonly temperature: number;
+}
+
+/** `batchLoss` with one method that has no modules, on the logits alone; all at the end of the schedules. */
+function batchLossOf(
+  method: string,
+  z: tf.Tensor2D,
+  y: tf.Tensor1D,
+  target: tf.Tensor2D | null,
+  { ceWeight, kdWeight, temperature }: Weights,
+): BatchLoss {
+  const options = 'temperature' in (getMethod(method).options.parse({}) as object) ? { temperature } : {};
+  const objective = createObjective([{ method: getMethod(method), options, weight: kdWeight }], { ceWeight });
+  return batchLoss(objective, [NO_MODULES], {
+    student: { logits: z, features: {} },
+    labels: y,
+    teacher: target && { logits: target, encodings: {} },
+    ids: Uint32Array.from(labels.keys()),
+    ...{ step: 9, share: 1, epoch: 3, epochs: 4 },
   });
-  const numbers = { gradient: [...result.gradient.dataSync()], sums: [...result.sums.dataSync()] };
-  tf.dispose([result.gradient, result.sums]);
+}
+
+/** What `batchLoss` gives, as numbers. */
+function lossOf(method: string, target: readonly number[] | null, given: Weights = weights) {
+  const [z, y] = [rowsOf(logits, CLASSES), labelTensor()];
+  const targetRows = target && rowsOf(target, CLASSES);
+  const { outputs, modules, sums } = batchLossOf(method, z, y, targetRows, given);
+  expect([outputs.length, modules.length], 'no features and no modules').toEqual([1, 0]);
+  const numbers = { gradient: [...outputs[0]!.dataSync()], sums: [...sums.dataSync()] };
+  tf.dispose([z, y, targetRows, ...outputs, sums].filter((tensor) => tensor !== null));
   return numbers;
 }
 
@@ -71,8 +98,8 @@ describe('the gradient of a batch', () => {
       const pass = vjp(() => [tf.matMul(x, w)], [w]);
       const target = rowsOf(teacher, CLASSES);
       const z = pass.outputs[0] as tf.Tensor2D;
-      const { gradient } = batchLoss(getMethod('dml'), z, labelTensor(), target, weights);
-      return [...pass.backward([gradient])[0]!.dataSync()];
+      const { outputs } = batchLossOf('dml', z, labelTensor(), target, weights);
+      return [...pass.backward(outputs)[0]!.dataSync()];
     });
     const numeric = numericGradient((w) => meanLoss(network(w)), kernel);
     expectClose(actual, numeric, 2e-6);
@@ -103,7 +130,7 @@ describe('the sums of a batch', () => {
     const certain = rowsOf([9, 0, 0, 9, 0, 9], 2);
     const correct = (classes: number[]) => {
       const y = tf.tensor1d(classes, 'int32');
-      return batchLoss(getMethod('independent'), certain, y, null, weights).sums.dataSync()[3];
+      return batchLossOf('independent', certain, y, null, weights).sums.dataSync()[3];
     };
     expect([correct([0, 1, 1]), correct([0, 0, 1]), correct([1, 0, 0])]).toEqual([3, 2, 0]);
   });
@@ -113,8 +140,8 @@ it('a batch leaves its gradient and its sums behind, and nothing else', async ()
   const [z, y, target] = [rowsOf(logits, CLASSES), labelTensor(), rowsOf(teacher, CLASSES)];
   for (const taught of [target, null]) {
     await expectNoLeak(() => {
-      const { gradient, sums } = batchLoss(getMethod('dml'), z, y, taught, weights);
-      tf.dispose([gradient, sums]);
+      const { outputs, sums } = batchLossOf('dml', z, y, taught, weights);
+      tf.dispose([outputs[0]!, sums]);
     });
   }
   expect([z.isDisposed, target.isDisposed], 'arguments stay the caller’s').toEqual([false, false]);

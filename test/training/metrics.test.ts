@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { agreement, evaluateLogits } from '../../src/training/metrics.ts';
-import { crossEntropies, normals, sumOf } from '../support/numeric.ts';
+import { agreement, churn, evaluateLogits } from '../../src/training/metrics.ts';
+import { crossEntropies, normals, softmax, sumOf } from '../support/numeric.ts';
 
 const log = (...probabilities: number[]): Float32Array => Float32Array.from(probabilities, Math.log);
 
@@ -67,6 +67,49 @@ describe('evaluateLogits', () => {
     expect(nll).toBeCloseTo(sumOf(crossEntropies(logits, classes, labels)) / samples, 10);
   });
 
+  test('has the mean squared distance from the true class of a definition in float64 as Brier score', () => {
+    const [samples, classes] = [100, 10];
+    const logits = normals(samples * classes, 3, 'brier');
+    const labels = Array.from({ length: samples }, (_, i) => (i * 7) % classes);
+    const squares = softmax(logits, classes).map(
+      (p, i) => (p - (labels[Math.floor(i / classes)] === i % classes ? 1 : 0)) ** 2,
+    );
+    const { brier } = evaluateLogits(Float32Array.from(logits), Uint16Array.from(labels), classes);
+    expect(brier).toBeCloseTo(sumOf(squares) / samples, 10);
+  });
+
+  test('scores certainty with 0 or 2 after Brier, and guessing between them', () => {
+    const brier = (logits: number[], label: number) =>
+      evaluateLogits(Float32Array.from(logits), Uint16Array.of(label), logits.length).brier;
+    expect([brier([1e4, 0, 0], 0), brier([1e4, 0, 0], 1)]).toEqual([0, 2]);
+    expect(brier([1, 1, 1, 1], 2)).toBeCloseTo(0.75 ** 2 + 3 * 0.25 ** 2, 12);
+  });
+
+  test('counts a true class among the five largest, by their places in float64', () => {
+    const [samples, classes] = [200, 12];
+    const logits = normals(samples * classes, 1, 'top5');
+    const labels = Array.from({ length: samples }, (_, i) => (i * 5) % classes);
+    const hits = labels.filter((label, i) => {
+      const row = logits.slice(i * classes, (i + 1) * classes);
+      return row.filter((value) => value > row[label]!).length < 5;
+    });
+    const { top5, accuracy } = evaluateLogits(Float32Array.from(logits), Uint16Array.from(labels), classes);
+    expect(top5).toBe(hits.length / samples);
+    expect(top5).toBeGreaterThan(accuracy);
+  });
+
+  test('counts the fifth place and not the sixth, of equal logits the first five', () => {
+    const top5 = (logits: number[], label: number) =>
+      evaluateLogits(Float32Array.from(logits), Uint16Array.of(label), logits.length).top5;
+    expect([3, 2].map((label) => top5([9, 8, 1, 2, 7, 6, 0], label))).toEqual([1, 0]);
+    expect([0, 4, 5, 6].map((label) => top5([1, 1, 1, 1, 1, 1, 1], label))).toEqual([1, 1, 0, 0]);
+  });
+
+  test('has no top-5 accuracy with five classes, where every class is among them', () => {
+    expect(evaluateLogits(new Float32Array(5), Uint16Array.of(4), 5)).not.toHaveProperty('top5');
+    expect(evaluateLogits(new Float32Array(6), Uint16Array.of(4), 6).top5).toBe(1);
+  });
+
   test('does not change when a constant is added to a row', () => {
     const logits = Float32Array.from(normals(200 * 7, 3, 'shift'));
     const labels = Uint16Array.from({ length: 200 }, (_, i) => i % 7);
@@ -78,6 +121,8 @@ describe('evaluateLogits', () => {
     expect(moved.accuracy).toBe(plain.accuracy);
     expect(moved.nll).toBeCloseTo(plain.nll, 10);
     expect(moved.ece).toBeCloseTo(plain.ece, 10);
+    expect(moved.brier).toBeCloseTo(plain.brier!, 10);
+    expect(moved.top5).toBe(plain.top5);
   });
 
   test('stays finite where softmax in float32 overflows or underflows', () => {
@@ -91,9 +136,11 @@ describe('evaluateLogits', () => {
       [0, 3, 0, NaN],
       [0, 3, NaN, NaN],
     ]) {
-      const { nll, ece } = evaluateLogits(Float32Array.from(logits), Uint16Array.of(1, 1), 2);
-      expect([nll, ece]).toEqual([Number.MAX_VALUE, 1]);
+      const { nll, ece, brier } = evaluateLogits(Float32Array.from(logits), Uint16Array.of(1, 1), 2);
+      expect([nll, ece, brier]).toEqual([Number.MAX_VALUE, 1, 2]);
     }
+    const row = [3, 2, 1, NaN, 0, -1, -2];
+    expect(evaluateLogits(Float32Array.from(row), Uint16Array.of(3), 7).top5).toBe(0);
   });
 
   test('takes the first of equal maxima', () => {
@@ -119,10 +166,21 @@ describe('evaluateLogits', () => {
   });
 });
 
-describe('agreement', () => {
-  const predicting = (...classes: number[]): Float32Array =>
-    Float32Array.from(classes.flatMap((k) => [0, 1, 2].map((j) => (j === k ? 1 : 0))));
+const predicting = (...classes: number[]): Float32Array =>
+  Float32Array.from(classes.flatMap((k) => [0, 1, 2].map((j) => (j === k ? 1 : 0))));
 
+describe('churn', () => {
+  test('is the share of samples with different predictions', () => {
+    expect(churn(predicting(0, 1, 2, 0), predicting(0, 2, 2, 1), 3)).toBe(0.5);
+    expect(churn(predicting(0, 1), predicting(0, 1), 3)).toBe(0);
+  });
+
+  test('refuses trainings with other samples', () => {
+    expect(() => churn(predicting(0, 1), predicting(0), 3)).toThrow('the first has 6, number 2 has 3');
+  });
+});
+
+describe('agreement', () => {
   test('is the share of samples with the same prediction, averaged over pairs', () => {
     // Pairs: 1-2 agree on 2 of 4, 1-3 on 3 of 4, 2-3 on 1 of 4.
     const logits = [predicting(0, 1, 2, 0), predicting(0, 1, 0, 1), predicting(0, 2, 2, 0)];

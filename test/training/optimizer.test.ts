@@ -1,141 +1,165 @@
+import { readFileSync } from 'node:fs';
 import * as tf from '@tensorflow/tfjs';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { loadBackend } from '../../src/backend/select.ts';
-import { clipByGlobalNorm, createSgd, type SgdOptions } from '../../src/training/optimizer.ts';
-import { normals, normOf } from '../support/numeric.ts';
+import { createOptimizer, type OptimizerSettings } from '../../src/training/createOptimizer.ts';
+import type { Optimizer } from '../../src/training/optimizer.ts';
 import { expectClose, expectNoLeak } from '../support/tensors.ts';
+
+/** As test/fixtures/optimizers/make.py writes it. */
+interface Case {
+  readonly name: string;
+  readonly options: object;
+  readonly parameters: readonly {
+    readonly name: string;
+    readonly shape: number[];
+    readonly values: number[];
+  }[];
+  readonly steps: readonly {
+    readonly learningRate: number;
+    readonly decayShare: number;
+    readonly gradients: readonly number[][];
+  }[];
+  readonly expected: readonly (readonly number[][])[];
+}
+
+const NAMES = ['sgd', 'adam', 'adamw'] as const;
+const casesOf = (name: string): readonly Case[] => {
+  const file = new URL(`../fixtures/optimizers/${name}.json`, import.meta.url);
+  return (JSON.parse(readFileSync(file, 'utf8')) as { cases: Case[] }).cases;
+};
 
 beforeAll(async () => {
   await loadBackend('wasm');
 });
 
-const plain: SgdOptions = { momentum: 0, nesterov: false, weightDecay: 0 };
-const RATES = [0.1, 0.3, 0.05, 0.2, 0.15];
-const start = normals(3, 1, 'weights');
-const gradients = RATES.map((_, step) => normals(3, 1, `gradient ${step}`));
+const settingsOf = (name: string, options: object) => ({ name, ...options }) as OptimizerSettings;
 
-const variable = (values: readonly number[]) => tf.tidy(() => tf.variable(tf.tensor1d([...values])));
-const valuesOf = (tensor: tf.Tensor) => [...tensor.dataSync()];
-
-/** The update rule of torch.optim.SGD, in float64, over all steps. */
-function byHand({ momentum, nesterov, weightDecay }: SgdOptions): number[] {
-  return start.map((initial, i) => {
-    let w = initial;
-    let v = 0;
-    for (const [step, rate] of RATES.entries()) {
-      const g = gradients[step]![i]! + weightDecay * w;
-      v = momentum * v + g;
-      w -= rate * (nesterov ? g + momentum * v : v);
-    }
-    return w;
-  });
+/** The parameters of a case as variables, and the gradients of its steps. */
+function given({ parameters, steps }: Case) {
+  const variables = new Map(
+    parameters.map(({ name, shape, values }) => [
+      name,
+      tf.tidy(() => tf.variable(tf.tensor(values, shape, 'float32'))),
+    ]),
+  );
+  const gradientsAt = (step: number) =>
+    steps[step]!.gradients.map((values, i) => tf.tensor(values, parameters[i]!.shape, 'float32'));
+  return { variables, gradientsAt };
 }
 
-describe('stochastic gradient descent', () => {
-  it.each<[string, Partial<SgdOptions>]>([
-    ['alone', {}],
-    ['with momentum', { momentum: 0.9 }],
-    ['with Nesterov momentum', { momentum: 0.9, nesterov: true }],
-    ['with weight decay', { weightDecay: 0.1 }],
-    ['with all of them', { momentum: 0.8, nesterov: true, weightDecay: 0.1 }],
-    ['with Nesterov of no momentum', { nesterov: true }],
-  ])('%s takes the steps worked out in float64', (_, changes) => {
-    const w = variable(start);
-    const optimizer = createSgd(new Map([['w', w]]), { ...plain, ...changes });
-    for (const [step, rate] of RATES.entries()) optimizer.apply([tf.tensor1d(gradients[step]!)], rate);
-    expectClose(valuesOf(w), byHand({ ...plain, ...changes }), 1e-6);
+/** Takes the steps from `from` on; the gradients are gone afterwards. */
+function take(optimizer: Optimizer, golden: Case, from = 0, to = golden.steps.length): void {
+  const { gradientsAt, variables } = given(golden);
+  tf.dispose([...variables.values()]);
+  for (let step = from; step < to; step++) {
+    const { learningRate, decayShare } = golden.steps[step]!;
+    const gradients = gradientsAt(step);
+    optimizer.apply(gradients, learningRate, step, decayShare);
+    tf.dispose(gradients);
+  }
+}
+
+const valuesOf = (variables: ReadonlyMap<string, tf.Variable>) =>
+  [...variables.values()].map((variable) => [...variable.dataSync()]);
+
+describe.each(NAMES)('%s', (name) => {
+  const cases = casesOf(name);
+
+  it.each(cases)('$name takes the steps of torch.optim', (golden) => {
+    const { variables } = given(golden);
+    const optimizer = createOptimizer(variables, settingsOf(name, golden.options));
+    for (const [step, expected] of golden.expected.entries()) {
+      take(optimizer, golden, step, step + 1);
+      for (const [i, values] of valuesOf(variables).entries()) expectClose(values, expected[i]!, 1e-5);
+    }
   });
 
-  it('takes two steps with momentum as on paper', () => {
-    const w = variable([1]);
-    const optimizer = createSgd(new Map([['w', w]]), { ...plain, momentum: 0.5 });
-    optimizer.apply([tf.tensor1d([2])], 0.1);
-    // v = 2, w = 1 - 0.2; then v = 0.5 · 2 + 1 = 2, w = 0.8 - 0.2.
-    optimizer.apply([tf.tensor1d([1])], 0.1);
-    expectClose(valuesOf(w), [0.6], 1e-7);
+  it('goes on from its parameters, its slots and the number of its steps as if nothing had been', () => {
+    const golden = cases[2]!;
+    const settings = settingsOf(name, golden.options);
+    const [straight, first, second] = [given(golden), given(golden), given(golden)].map(
+      ({ variables }) => variables,
+    );
+    take(createOptimizer(straight!, settings), golden);
+    const before = createOptimizer(first!, settings);
+    take(before, golden, 0, 4);
+    const after = createOptimizer(second!, settings);
+    for (const [key, variable] of second!) variable.assign(first!.get(key)!);
+    expect([...after.slots.keys()]).toEqual([...before.slots.keys()]);
+    for (const [key, slot] of after.slots) slot.assign(before.slots.get(key)!);
+    take(after, golden, 4);
+    expect(valuesOf(second!)).toEqual(valuesOf(straight!));
   });
 
-  it('leaves a parameter without a gradient, and its velocity, as they are', () => {
-    const [a, b] = [variable([1, 2]), variable([3])];
-    const parameters = new Map([
-      ['a', a],
-      ['b', b],
-    ]);
-    const optimizer = createSgd(parameters, { momentum: 0.9, nesterov: false, weightDecay: 0.1 });
-    optimizer.apply([tf.tensor1d([1, 1]), tf.tensor1d([1])], 0.1);
-    const [before, velocity] = [valuesOf(a), valuesOf(optimizer.slots.get('a.velocity')!)];
-    optimizer.apply([null, tf.tensor1d([1])], 0.1);
-    expect(valuesOf(a)).toEqual(before);
-    expect(valuesOf(optimizer.slots.get('a.velocity')!)).toEqual(velocity);
-    // g = 1.3, v = 1.3, w = 2.87; then g = 1.287, v = 2.457, w = 2.6243.
-    expectClose(valuesOf(b), [2.6243], 1e-6);
+  it('has slots that are called after the parameters', () => {
+    const { variables } = given(cases[1]!);
+    const { slots } = createOptimizer(variables, settingsOf(name, cases[1]!.options));
+    const kinds = name === 'sgd' ? ['velocity'] : ['gradients', 'squares'];
+    expect([...slots.keys()]).toEqual(
+      kinds.flatMap((kind) => [...variables.keys()].map((parameter) => `${parameter}.${kind}`)),
+    );
+    for (const [key, slot] of slots) {
+      expect(slot.shape).toEqual(variables.get(key.slice(0, key.lastIndexOf('.')))!.shape);
+    }
   });
 
-  it('has a velocity for each parameter, in their order, and none without momentum', () => {
-    const parameters = new Map([
-      ['conv.weight', variable([1])],
-      ['fc.bias', variable([2])],
-    ]);
-    const withMomentum = createSgd(parameters, { ...plain, momentum: 0.9 });
-    expect([...withMomentum.slots.keys()]).toEqual(['conv.weight.velocity', 'fc.bias.velocity']);
-    expect(createSgd(parameters, plain).slots.size).toBe(0);
+  it('leaves a parameter without a gradient, and its slots, as they are', () => {
+    const golden = cases.find(({ options }) => 'weightDecay' in options && options.weightDecay !== 0)!;
+    const { variables, gradientsAt } = given(golden);
+    const optimizer = createOptimizer(variables, settingsOf(name, { ...golden.options, momentum: 0.9 }));
+    take(optimizer, golden, 0, 2);
+    const [parameters, slots] = [valuesOf(variables), valuesOf(optimizer.slots)];
+    const gradients = gradientsAt(2);
+    optimizer.apply(
+      gradients.map((gradient, i) => (i === 1 ? gradient : null)),
+      0.1,
+      2,
+    );
+    const count = parameters.length;
+    for (const [i, values] of valuesOf(variables).entries()) {
+      if (i === 1) expect(values).not.toEqual(parameters[i]);
+      else expect(values).toEqual(parameters[i]);
+    }
+    for (const [i, values] of valuesOf(optimizer.slots).entries()) {
+      if (i % count === 1) expect(values).not.toEqual(slots[i]);
+      else expect(values).toEqual(slots[i]);
+    }
   });
 
   it('leaves nothing behind when it is disposed of, and never the gradients', async () => {
-    const parameters = new Map([['w', variable(start)]]);
-    const gradient = tf.tensor1d([1, 2, 3]);
-    await expectNoLeak(() => {
-      const optimizer = createSgd(parameters, { momentum: 0.9, nesterov: true, weightDecay: 0.1 });
-      optimizer.apply([gradient], 0.1);
-      optimizer.apply([gradient], 0.1);
-      optimizer.dispose();
+    for (const golden of cases) {
+      const { variables, gradientsAt } = given(golden);
+      const gradients = gradientsAt(0);
+      await expectNoLeak(() => {
+        const optimizer = createOptimizer(variables, settingsOf(name, golden.options));
+        for (const step of [0, 1, 2]) optimizer.apply(gradients, 0.1, step);
+        optimizer.dispose();
+      });
+      expect(gradients.some(({ isDisposed }) => isDisposed)).toBe(false);
+    }
+  });
+
+  it('takes few kernels for a parameter, and reads nothing from the device', async () => {
+    const most = { sgd: 5, adam: 12, adamw: 11 }[name];
+    const adam = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
+    const options = { momentum: 0.9, nesterov: false, ...adam, weightDecay: 0.1 };
+    const { variables, gradientsAt } = given(cases[0]!);
+    const optimizer = createOptimizer(variables, settingsOf(name, options));
+    const gradients = gradientsAt(0);
+    const reads = (['read', 'readSync'] as const).map((method) => vi.spyOn(tf.backend(), method));
+    optimizer.apply(gradients, 0.1, 0);
+    for (const read of reads) {
+      expect(read).not.toHaveBeenCalled();
+      read.mockRestore();
+    }
+    const { kernels } = await tf.profile(() => {
+      optimizer.apply(gradients, 0.1, 1);
+      return tf.scalar(0);
     });
-    expect(gradient.isDisposed).toBe(false);
-  });
-});
-
-describe('clipping by the global norm', () => {
-  // Together of the norm 13.
-  const parts = [
-    [3, 4],
-    [0, 12],
-  ];
-  const clip = (maxNorm: number): number[][] =>
-    clipByGlobalNorm(
-      parts.map((values) => tf.tensor1d(values)),
-      maxNorm,
-    ).map((gradient) => valuesOf(gradient!));
-
-  it('scales all gradients alike, so that their joint norm is the limit', () => {
-    const clipped = clip(2.6);
-    expectClose(clipped.flat(), [0.6, 0.8, 0, 2.4], 1e-6);
-    expect(normOf(clipped.flat())).toBeCloseTo(2.6, 5);
-  });
-
-  it('does not change gradients whose norm is below the limit, or at it', () => {
-    expect(clip(14)).toEqual(parts);
-    expect(clip(13)).toEqual(parts);
-  });
-
-  it('keeps the places of parameters without a gradient', () => {
-    const [first, second, third] = clipByGlobalNorm([null, tf.tensor1d([6, 8]), null], 5);
-    expect([first, third]).toEqual([null, null]);
-    expectClose(valuesOf(second!), [3, 4], 1e-6);
-    expect(clipByGlobalNorm([null, null], 1)).toEqual([null, null]);
-  });
-
-  it('leaves gradients of 0 at 0', () => {
-    expect(valuesOf(clipByGlobalNorm([tf.zeros([3])], 1)[0]!)).toEqual([0, 0, 0]);
-  });
-
-  it('gives new tensors of the caller, and leaves nothing else behind', async () => {
-    const given = [tf.tensor1d([3, 4]), null, tf.tensor1d([12])];
-    await expectNoLeak(() => {
-      for (const maxNorm of [1, 100]) {
-        const clipped = clipByGlobalNorm(given, maxNorm);
-        for (const gradient of clipped) gradient?.dispose();
-      }
-    });
-    expect(given.map((gradient) => gradient?.isDisposed)).toEqual([false, undefined, false]);
+    // Assigning is no work: it only counts one more use of the same memory.
+    const computing = kernels.filter(({ name: kernel }) => kernel !== 'Identity');
+    expect(computing.length).toBeGreaterThanOrEqual(variables.size);
+    expect(computing.length / variables.size).toBeLessThanOrEqual(most);
   });
 });

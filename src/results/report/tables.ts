@@ -12,21 +12,70 @@ function scrolling(label: string, table: Html): Html {
   return html`<div class="scroll" role="region" aria-label="${label}" tabindex="0">${table}</div>`;
 }
 
-/** Accuracy, NLL and ECE of every peer and of the ensemble, methods below each other. */
+/** A measure of quality besides accuracy. */
+interface Measure {
+  readonly name: string;
+  /** What its name stands for; the same as the name where that says it. */
+  readonly title: string;
+  readonly of: (evaluation: Evaluation | null) => number | null;
+  readonly show: (value: number | null) => string;
+}
+
+const MEASURES: readonly Measure[] = [
+  {
+    name: 'Top-5',
+    title: 'true class among the five most likely',
+    of: (evaluation) => evaluation?.top5 ?? null,
+    show: percent,
+  },
+  {
+    name: 'NLL',
+    title: 'negative log-likelihood, nats',
+    of: (evaluation) => evaluation?.nll ?? null,
+    show: (value) => decimal(value, 3),
+  },
+  {
+    name: 'Brier',
+    title: 'Brier score, 0 to 2: squared distance of the probabilities from the true class',
+    of: (evaluation) => evaluation?.brier ?? null,
+    show: (value) => decimal(value, 3),
+  },
+  {
+    name: 'ECE',
+    title: 'expected calibration error, 15 bins',
+    of: (evaluation) => evaluation?.ece ?? null,
+    show: percent,
+  },
+];
+
+/** Quality of every peer and of the ensemble, methods below each other; only the measures that somebody has. */
 export function qualityTable(summary: RunSummary): Html {
   const methods = methodsOf(summary);
+  const tested = methods.flatMap(({ peers, ensemble }) => [...peers.map(({ test }) => test), ensemble]);
+  const columns: Columns = {
+    measures: MEASURES.filter((measure) => tested.some((evaluation) => measure.of(evaluation) !== null)),
+    best: methods.some(({ peers }) => peers.some(({ best }) => best !== undefined)),
+  };
+  const heads = columns.measures.map(
+    ({ name, title }) => html`<th scope="col" class="n"><abbr title="${title}">${name}</abbr></th>`,
+  );
+  const best = columns.best
+    ? html`<th scope="col" class="n">Best epoch<small>chosen on the test set</small></th>`
+    : '';
   const peers = summary.peers.map(({ name, model }, i) => {
     const same = methods.map((method) => method.peers.find((peer) => peer.name === name));
     const heading = html`<i class="dot c${i % 8}"></i>${name}<small>${model}</small>`;
     return qualityRows(
       heading,
       methods.map(({ method }, j) => ({ method, peer: same[j], evaluation: same[j]?.test ?? null })),
+      columns,
     );
   });
   const ensemble = methods.some((method) => method.ensemble !== null)
     ? qualityRows(
         html`ensemble<small>mean of the peers' probabilities</small>`,
         methods.map(({ method, ensemble }) => ({ method, peer: undefined, evaluation: ensemble })),
+        columns,
       )
     : '';
   return scrolling(
@@ -34,8 +83,7 @@ export function qualityTable(summary: RunSummary): Html {
     html`<table class="quality">
 <caption>Quality on the ${count(summary.testSamples)} test images after the last step</caption>
 <thead><tr><th scope="col">Peer</th><th scope="col">Method</th><th scope="col" class="n">Accuracy</th>
-<th scope="col" class="n">${summary.method} gains</th><th scope="col" class="n"><abbr title="negative log-likelihood, nats">NLL</abbr></th>
-<th scope="col" class="n"><abbr title="expected calibration error, 15 bins">ECE</abbr></th></tr></thead>
+<th scope="col" class="n">${summary.method} gains</th>${heads}${best}</tr></thead>
 ${peers}${ensemble}</table>`,
   );
 }
@@ -46,15 +94,29 @@ interface QualityRow {
   readonly evaluation: Evaluation | null;
 }
 
-function qualityRows(heading: Html, rows: readonly QualityRow[]): Html {
+interface Columns {
+  readonly measures: readonly Measure[];
+  /** Whether there is a column for the best epoch. */
+  readonly best: boolean;
+}
+
+function qualityRows(heading: Html, rows: readonly QualityRow[], columns: Columns): Html {
   const ours = rows[0]?.evaluation ?? null;
   const lines = rows.map(({ method, peer, evaluation }, i) => {
     const head = i === 0 ? html`<th scope="rowgroup" rowspan="${rows.length}">${heading}</th>` : '';
+    const cells = columns.measures.map(({ of, show }) => html`<td class="n">${show(of(evaluation))}</td>`);
     return html`<tr>${head}<td>${method}${peer === undefined ? '' : markOf(peer)}</td>
 <td class="n strong">${percent(evaluation?.accuracy ?? null)}</td>${i === 0 ? html`<td></td>` : gainCell(ours, evaluation)}
-<td class="n">${decimal(evaluation?.nll ?? null, 3)}</td><td class="n">${percent(evaluation?.ece ?? null)}</td></tr>`;
+${cells}${columns.best ? bestCell(peer) : ''}</tr>`;
   });
   return html`<tbody>${lines}</tbody>`;
+}
+
+function bestCell(peer: PeerSummary | undefined): Html {
+  const { best } = peer ?? {};
+  return best === undefined
+    ? html`<td class="n">–</td>`
+    : html`<td class="n">${percent(best.accuracy)}<small>step ${count(best.step)}</small></td>`;
 }
 
 function gainCell(ours: Evaluation | null, theirs: Evaluation | null): Html {

@@ -43,7 +43,11 @@ export function describeExperiment(summary: RunSummary): ExperimentWords {
         taught && distill.burnInSteps > 0 ? `, from step ${distill.burnInSteps + 1} on` : ''
       }.`,
       ...(summary.method === 'dml'
-        ? [`Predictions travelled as ${exchange.codec}, softened with temperature ${distill.temperature}.`]
+        ? [
+            `Predictions travelled as ${exchange.codec}${
+              distill.temperature === undefined ? '' : `, softened with temperature ${distill.temperature}`
+            }.`,
+          ]
         : []),
       ...(rest.length === 0
         ? []
