@@ -121,7 +121,7 @@ function linesOn(stream: NodeJS.WritableStream, now: () => number): View {
       if (status.phase !== 'training' || now() - reportedAt < PLAIN_INTERVAL) return;
       reportedAt = now();
       for (const [i, peer] of status.peers.entries()) {
-        if (peer.state !== 'done') print(formatLine(peer, left[i] ?? null));
+        if (peer.state !== 'done' && peer.role === 'student') print(formatLine(peer, left[i] ?? null));
       }
     },
     tell: print,

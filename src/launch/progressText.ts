@@ -23,10 +23,11 @@ export function formatHeading(status: RunStatus, part: Part, secondsLeft: number
   return `${part.number}/${part.of} ${status.method}: ${facts.join(', ')}`;
 }
 
-function phaseOf({ phase, method, waitingFor }: RunStatus): string {
+function phaseOf({ phase, method, waitingFor, peers }: RunStatus): string {
   if (waitingFor !== null) return waitingFor;
   if (phase !== 'training') return phase;
   if (method === 'independent') return 'each peer trains alone';
+  if (peers.some(({ role }) => role === 'teacher')) return 'learning from a teacher';
   return method.startsWith('self-') ? 'each peer teaches itself' : 'co-distilling';
 }
 
@@ -89,8 +90,9 @@ export function formatBar(
 }
 
 /** What is out of the ordinary about a peer. */
-function stateOf({ state, connected, collapsed }: PeerStatus): string[] {
+function stateOf({ role, state, connected, collapsed }: PeerStatus): string[] {
   if (state === 'lost') return ['LOST'];
+  if (role === 'teacher') return ['teaching'];
   return [
     ...(state === 'joining' || state === 'done' ? [state] : []),
     ...(connected || state === 'done' ? [] : ['disconnected']),

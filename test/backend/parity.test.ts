@@ -10,7 +10,16 @@ import { clipByGlobalNorm } from '../../src/training/optimizer.ts';
 import { type UsableBackend, usableBackends, useBackend } from '../support/backends.ts';
 import { normals, normOf } from '../support/numeric.ts';
 import { expectClose } from '../support/tensors.ts';
-import { batchOf, CLASSES, firstStepOf, MODELS, passOf, type Reference, sizesOf } from './firstStep.ts';
+import {
+  batchOf,
+  CLASSES,
+  firstStepOf,
+  MODELS,
+  passOf,
+  projectionOf,
+  type Reference,
+  sizesOf,
+} from './firstStep.ts';
 
 const usable = await usableBackends('parity with cpu');
 const compared = usable.filter(({ name }) => name !== 'cpu');
@@ -36,10 +45,12 @@ function expectStep(model: string, actual: Reference): void {
   expectClose(actual.logits, expected.logits, 1e-4);
   expectClose([actual.loss], [expected.loss], 1e-5);
   expect(actual.gradients).toHaveLength(expected.gradients.length);
+  // Some are 0 but for rounding, such as that of a bias in front of a normalisation.
+  const least = 1e-3 * Math.hypot(...expected.gradients.map(([length]) => length));
   for (const [i, projection] of expected.gradients.entries()) {
-    const [length] = projection;
+    const scale = Math.max(projection[0], least);
     for (const [k, value] of projection.entries()) {
-      const difference = Math.abs(actual.gradients[i]![k]! - value) / length;
+      const difference = Math.abs(actual.gradients[i]![k]! - value) / scale;
       expect(difference, `gradient ${i}, ${k}`).toBeLessThanOrEqual(gradientTolerance(model));
     }
   }
@@ -88,7 +99,7 @@ async function updated(settings: OptimizerSettings, clipNorm: number | null) {
     );
     const clipped = clipNorm === null ? gradients : clipByGlobalNorm(gradients, clipNorm);
     optimizer.apply(clipped, 0.1, step);
-    tf.dispose([...gradients, ...clipped]);
+    for (const gradient of [...gradients, ...clipped]) gradient?.dispose();
   }
   const weights: Float32Array[] = [];
   for (const weight of model.parameters.values()) weights.push((await weight.data()) as Float32Array);
@@ -121,7 +132,7 @@ describe.each(compared)('the optimiser on $name', (backend) => {
         return values;
       };
       const [before, slopes] = [await read(model.parameters.values()), await read(gradients)];
-      const norm = normOf(slopes.map((values) => normOf([...(values as Float32Array)])));
+      const norm = normOf(slopes.map((values) => projectionOf(values)[0]));
       const limit = norm / 2;
       const clipped = clipByGlobalNorm(gradients, limit);
       const settings = { ...SGD, momentum: 0.9, nesterov: true, weightDecay: 0.01 };
@@ -134,7 +145,7 @@ describe.each(compared)('the optimiser on $name', (backend) => {
         });
         expectClose(after, expected, 1e-5);
       }
-      tf.dispose([...gradients, ...clipped, batch.images, batch.labels]);
+      for (const tensor of [...gradients, ...clipped, batch.images, batch.labels]) tensor?.dispose();
       optimizer.dispose();
       model.dispose();
     },
@@ -148,7 +159,7 @@ const CURVE_SHAPE = [8, 8, 1] as const;
 async function curveOf(name: string): Promise<number[]> {
   const model: Model = createModel(name, { inputShape: CURVE_SHAPE, classes: CLASSES, seed: 5 });
   const optimizer = createOptimizer(model.parameters, { ...SGD, momentum: 0.9, weightDecay: 5e-4 });
-  const batch = batchOf(16, [...CURVE_SHAPE]);
+  const batch = batchOf(8, [...CURVE_SHAPE]);
   const losses: number[] = [];
   for (let step = 0; step < 100; step++) {
     const { loss, gradients } = await passOf(model, batch);

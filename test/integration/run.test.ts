@@ -3,7 +3,9 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { backends } from '../../src/backend/registry.ts';
-import type { RunSummary } from '../../src/results/types.ts';
+import type { BackendName } from '../../src/backend/types.ts';
+import type { RefusedBackend, RunSummary } from '../../src/results/types.ts';
+import { usableBackends } from '../support/backends.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';
 import { runCli, TINY, TINY_DATA } from './support.ts';
 
@@ -80,16 +82,71 @@ describe('codistill run', () => {
 
   it('lets peers on different backends teach each other', async () => {
     const folder = await temporaryFolder();
-    const names = ['wasm', 'cpu'];
-    const native = await backends['tfjs-node'].probe();
-    if (native.usable) names.push('tfjs-node');
-    else process.stderr.write(`mixed backends: tfjs-node is left out: ${native.reason}\n`);
-    const peers = names.map((backend) => `{ model: mlp, backend: ${backend} }`);
+    const usable = await usableBackends('mixed backends', ['webgpu', 'tfjs-node', 'wasm']);
+    if (usable.length === 1) usable.push({ name: 'cpu' });
+    const peers = usable.map(({ name }) => `{ model: mlp, backend: ${name} }`);
     writeFileSync(join(folder, 'mixed.yaml'), `peers: [${peers.join(', ')}]\n`);
-    const summary = await run(['./mixed.yaml'], folder);
-    expect(summary.peers.map(({ backend }) => backend)).toEqual(names);
+    // A peer on a processor that was dealt a card would refuse it.
+    const cards = usable.flatMap(({ gpu }) => (gpu === undefined ? [] : ['--gpus', gpu]));
+    const summary = await run(['./mixed.yaml', '--compare', '', ...cards], folder);
+    expect(summary.peers.map(({ backend }) => backend)).toEqual(usable.map(({ name }) => name));
+    const devices: Partial<Record<BackendName, RegExp>> = {
+      webgpu: /^.+, driver .+/,
+      'tfjs-node': /^CPU, TensorFlow 2\.\d+\.\d+, \d+ threads?$/,
+      wasm: /^wasm/,
+    };
+    for (const [i, { name, gpu }] of usable.entries()) {
+      const { device, refusedBackends, outcome, test, bytesUp } = summary.peers[i]!;
+      expect(device).toMatch(devices[name] ?? /./);
+      expect(device).toContain(gpu ?? '');
+      // Each was asked for by name.
+      expect(refusedBackends).toEqual([]);
+      expect(outcome).toBe('finished');
+      expect(test?.accuracy).toBeGreaterThan(0.3);
+      expect(bytesUp).toBeGreaterThan(12 * 64 * 10 * 2);
+    }
     expect(summary.exchange.rounds).toBe(12);
-    for (const { test } of summary.peers) expect(test?.accuracy).toBeGreaterThan(0.3);
+    expect(Object.values(summary.exchange.missed)).toEqual([0, 0, 0, 0]);
+  });
+
+  it('takes the best backend that works, and tells at the start and in the summary why no better one', async () => {
+    const refused: RefusedBackend[] = [];
+    let best: BackendName | null = null;
+    for (const { name, automatic, probe } of Object.values(backends)) {
+      if (best !== null || !automatic) continue;
+      const result = await probe();
+      if (result.usable) best = name;
+      else refused.push({ backend: name, reason: result.reason });
+    }
+    const folder = await temporaryFolder();
+    const { code, stdout, stderr } = await runCli(
+      [
+        'run',
+        ...TINY,
+        '--epochs',
+        '30',
+        '--peers',
+        'mlp,mlp',
+        '--compare',
+        '',
+        '--backend',
+        'auto',
+        '--json',
+        '--dir',
+        folder,
+      ],
+      folder,
+    );
+    expect(code, stderr).toBe(0);
+    const { peers } = JSON.parse(stdout) as RunSummary;
+    for (const peer of peers) {
+      expect(peer.backend).toBe(best);
+      expect(peer.refusedBackends).toEqual(refused);
+    }
+    expect(JSON.parse(readFileSync(join(folder, 'summary.json'), 'utf8')).peers).toEqual(peers);
+    const reasons = refused.map(({ backend, reason }) => `; not ${backend}: ${reason}`).join('');
+    const line = `mlp-1, mlp-2: ${best} (${peers[0]!.device})${reasons}\n`;
+    expect(stderr.split(line), stderr).toHaveLength(2);
   });
 
   it('trains a user’s own model beside one of the registry', async () => {

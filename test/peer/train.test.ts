@@ -11,7 +11,7 @@ import {
 } from '../../peer/teachers.ts';
 import { totalSteps, train } from '../../peer/train.ts';
 import { loadBackend } from '../../src/backend/select.ts';
-import type { RunSettings } from '../../src/config/schema.ts';
+import { type RunSettings, runSettingsSchema } from '../../src/config/schema.ts';
 import { batchIds } from '../../src/datasets/sampler.ts';
 import { objectiveFrom } from '../../src/distill/fromSettings.ts';
 import { featureShapes } from '../../src/models/featureShapes.ts';
@@ -20,6 +20,7 @@ import type { Model } from '../../src/models/types.ts';
 import { createOptimizer } from '../../src/training/createOptimizer.ts';
 import { createEmaTeacher } from '../../src/training/emaTeacher.ts';
 import { weightsOf } from '../../src/training/modelWeights.ts';
+import type { Optimizer } from '../../src/training/optimizer.ts';
 import { createStudentLoss } from '../../src/training/studentLoss.ts';
 import { expectClose, expectNoLeak } from '../support/tensors.ts';
 import { settingsWith, TINY_DATASET } from './support.ts';
@@ -57,6 +58,8 @@ interface Extras {
   readonly model?: Model;
   readonly signal?: AbortSignal;
   readonly evaluate?: (step: number) => Promise<void>;
+  /** In the place of the one that the settings name. */
+  readonly optimizer?: Optimizer;
 }
 
 /** Trains an mlp on the tiny dataset; everything that it made is gone afterwards. */
@@ -71,10 +74,9 @@ async function trainTiny(settings: RunSettings, teachers: TeacherSource, extras:
     batchSize: settings.data.batchSize,
     seed: 4,
   });
-  const optimizer = createOptimizer(
-    new Map([...model.parameters, ...loss.parameters]),
-    settings.training.optimizer,
-  );
+  const optimizer =
+    extras.optimizer ??
+    createOptimizer(new Map([...model.parameters, ...loss.parameters]), settings.training.optimizer);
   const reports: Report[] = [];
   const evaluated: number[] = [];
   // A clock that moves by half a second at every look: reports come at every other step or so.
@@ -148,6 +150,47 @@ describe('training alone', () => {
     for (const [i, values] of expected.entries()) {
       expectClose(trained.weights[i]!, values, 1e-5);
       expect(trained.weights[i], 'it has moved').not.toEqual(initial[i]);
+    }
+  });
+
+  it('follows the schedules of the learning rate and of the weight decay', async () => {
+    const settings = settingsWith({
+      distill: { method: 'independent' },
+      training: {
+        ...{ epochs: 3, schedule: 'step', milestones: [1, 2], decayFactor: 0.5, warmUpSteps: 1 },
+        optimizer: { ...INDEPENDENT.training.optimizer, weightDecaySchedule: 'milestones' },
+      },
+    });
+    const applied: unknown[] = [];
+    const optimizer: Optimizer = {
+      apply: (_, learningRate, step, decayShare) => void applied.push([step, learningRate, decayShare]),
+      slots: new Map(),
+      dispose: () => {},
+    };
+    const { reports } = await trainTiny(settings, noTeachers, { optimizer });
+    const peak = settings.training.optimizer.learningRate;
+    expect(applied).toEqual([
+      ...[
+        [0, peak / 2, 1],
+        [1, peak, 1],
+        [2, peak, 1],
+      ],
+      ...[3, 4, 5].map((step) => [step, peak / 2, 0.1]),
+      ...[6, 7, 8].map((step) => [step, peak / 4, 0]),
+    ]);
+    expect(reports.at(-1)).toMatchObject({ learningRate: peak / 4 });
+  });
+
+  it.each(['adam', 'adamw'] as const)('moves every weight by %s, too', async (name) => {
+    const settings = runSettingsSchema.parse({
+      ...INDEPENDENT,
+      training: { ...INDEPENDENT.training, optimizer: { name } },
+    });
+    const trained = await trainTiny(settings, noTeachers);
+    for (const [i, values] of weights(createMlp()).entries()) {
+      expect(trained.weights[i]).not.toEqual(values);
+      // Six steps of a thousandth at most, for gradients that are alike.
+      expectClose(trained.weights[i]!, values, 0.01);
     }
   });
 

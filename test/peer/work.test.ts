@@ -60,6 +60,8 @@ describe('the work of a student', () => {
     expect(logits).toHaveLength(20 * 10);
     expect(evaluation).toEqual(evaluateLogits(logits, student.dataset.test.labels, 10));
     expect(evaluations.at(-1)).toEqual({ type: 'evaluation', step: 15, ...evaluation });
+    const best = evaluations.toSorted((a, b) => b.accuracy - a.accuracy || a.step - b.step)[0]!;
+    expect({ type: 'evaluation', ...result.best }).toEqual(best);
     expect(result.log.imagesPerSecond).toBeGreaterThan(0);
   });
 
