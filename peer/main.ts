@@ -115,7 +115,7 @@ async function takePart(
 
   const context = { network, settings, session, wants, start, stop, logger };
   const { delivered } = objective
-    ? await learn({ ...context, objective, modelName, folder })
+    ? await learn({ ...context, objective, modelName, folder, weights: options.weights })
     : await teachOthers(context);
   if (stop.signal.aborted) {
     await Promise.race([delivered, new Promise((resolve) => setTimeout(resolve, HURRY_MS))]);

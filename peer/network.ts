@@ -81,7 +81,11 @@ export async function loadNetwork(options: NetworkOptions): Promise<Network> {
  * @param modelName as the user wrote it: a name, or a path
  * @throws {DataError} when there are none, or they are not those of this network
  */
-export async function assignFrom(path: string, { model }: Network, modelName: string): Promise<void> {
+export async function assignFrom(
+  path: string,
+  { model }: Pick<Network, 'model'>,
+  modelName: string,
+): Promise<void> {
   const { classes, inputShape } = model;
   const { tensors } = await findWeights(path, { model: modelName, classes, inputShape });
   try {

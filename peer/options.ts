@@ -14,7 +14,7 @@ export interface PeerOptions {
   readonly name: string | undefined;
   readonly model: string | undefined;
   readonly role: 'student' | 'teacher';
-  /** Of a teacher: a file, or a run folder. */
+  /** Of a teacher, or of the generation that a student learns from: a file, or a run folder. */
   readonly weights: string | undefined;
   readonly backend: string;
   readonly gpu: string | undefined;
@@ -54,9 +54,10 @@ export function parsePeerOptions(argv: readonly string[]): PeerOptions {
           .env('CODISTILL_ROLE'),
       )
       .addOption(
-        new Option('--weights <path>', "a teacher's weights: a safetensors file, or a run folder").env(
-          'CODISTILL_WEIGHTS',
-        ),
+        new Option(
+          '--weights <path>',
+          'weights of a teacher, or of the generation before: a safetensors file, or a run folder',
+        ).env('CODISTILL_WEIGHTS'),
       )
       .addOption(
         new Option('--name <name>', 'name in the run; default: of the first free place')
@@ -75,9 +76,6 @@ export function parsePeerOptions(argv: readonly string[]): PeerOptions {
   const options = command.parse(argv, { from: 'user' }).opts();
   if (options.role === 'teacher' && options.weights === undefined) {
     throw new UsageError('--role teacher: expected --weights, a safetensors file or a run folder.');
-  }
-  if (options.role === 'student' && options.weights !== undefined) {
-    throw new UsageError("--weights: are a teacher's; give --role teacher, too.");
   }
   return {
     coordinator: coordinatorUrl(options.coordinator),

@@ -14,10 +14,11 @@ import { createCheckpointInbox } from './checkpointInbox.ts';
 import { checkpointTeachers } from './checkpointTeachers.ts';
 import type { Network } from './network.ts';
 import { predictionMessages, resultMessages } from './resultMessages.ts';
+import { ownTeachers } from './selfTeachers.ts';
 import type { Session } from './session.ts';
 import { createStudent, type Student } from './student.ts';
 import { EVALUATING, teach } from './teacher.ts';
-import { emaTeachers, noTeachers, peerTeachers, type TeacherSource } from './teachers.ts';
+import { peerTeachers, type TeacherSource } from './teachers.ts';
 import { work } from './work.ts';
 
 /** A peer that is in a run which has started. */
@@ -32,14 +33,22 @@ export interface Part {
   readonly logger: Logger;
 }
 
+/** A student's place in it. */
+export interface StudentPart extends Part {
+  readonly objective: Objective;
+  /** As the user wrote it: a name, or a path. */
+  readonly modelName: string;
+  readonly folder: string;
+  /** Path of the weights of the generation that it learns from. */
+  readonly weights: string | undefined;
+}
+
 /**
  * A student's part: train, and hand in the results.
  *
  * @returns what resolves when the coordinator has saved them
  */
-export async function learn(
-  part: Part & { readonly objective: Objective; readonly modelName: string; readonly folder: string },
-): Promise<{ readonly delivered: Promise<void> }> {
+export async function learn(part: StudentPart): Promise<{ readonly delivered: Promise<void> }> {
   const { network, settings, session, start, stop, logger, objective } = part;
   if (start.wants) expectStateless(start.wants);
   const teachers = (start.teachers ?? []).map(({ layers }) => layers);
@@ -96,11 +105,10 @@ function commonLayers([first, ...others]: readonly FeatureShapes[]): FeatureShap
   return Object.fromEntries(common);
 }
 
-async function teachersOf(student: Student, part: Part): Promise<TeacherSource> {
+async function teachersOf(student: Student, part: StudentPart): Promise<TeacherSource> {
   const { session, settings, start, wants } = part;
-  const { teachers } = student.loss.objective;
-  if (teachers === 'ema') return emaTeachers(student.ema!);
-  if (teachers === 'none') return noTeachers;
+  const own = await ownTeachers(student, part.modelName, part.weights);
+  if (own) return own;
   const { data, exchange } = settings;
   if (exchange.mode === 'checkpoint') return copiesOf(student, part, wants!.temperature);
   return peerTeachers(session, {

@@ -24,8 +24,9 @@ import type { PeerStatus, RunStatus } from '../src/results/types.ts';
 import type { Report } from './log.ts';
 import { loadNetwork } from './network.ts';
 import { summariseAlone } from './selfSummary.ts';
+import { ownTeachers } from './selfTeachers.ts';
 import { createStudent } from './student.ts';
-import { emaTeachers, noTeachers } from './teachers.ts';
+import { noTeachers } from './teachers.ts';
 import { totalSteps } from './train.ts';
 import { work } from './work.ts';
 
@@ -120,7 +121,7 @@ await runProgram(async () => {
     tell({ step, loss, accuracy, imagesPerSecond, waitFraction });
   };
 
-  const teachers = student.ema ? emaTeachers(student.ema) : noTeachers;
+  const teachers = (await ownTeachers(student, model, planned!.weights)) ?? noTeachers;
   const result = await work({
     ...{ student, modelName: model, settings, teachers, report },
     ...{ folder: join(folder, 'peers', name), signal: stop.signal },

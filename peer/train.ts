@@ -3,7 +3,9 @@ import * as tf from '@tensorflow/tfjs';
 import type { RunSettings } from '../src/config/schema.ts';
 import { viewKey } from '../src/datasets/augment.ts';
 import { createBatcher } from '../src/datasets/batch.ts';
-import { batchIds, stepsPerEpoch } from '../src/datasets/sampler.ts';
+import { batchOf } from '../src/datasets/batchKinds.ts';
+import { classIndex } from '../src/datasets/classPairs.ts';
+import { stepsPerEpoch } from '../src/datasets/sampler.ts';
 import type { Dataset } from '../src/datasets/types.ts';
 import { distillationShareAt } from '../src/exchange/distillationWeight.ts';
 import type { Model } from '../src/models/types.ts';
@@ -60,6 +62,7 @@ export async function train(run: Training): Promise<number> {
     std: dataset.std,
     augment: data.augment,
   });
+  const classes = loss.batch === 'class-pairs' ? classIndex(dataset.train.labels) : undefined;
   const epochSteps = stepsPerEpoch(dataset.train.count, data.batchSize);
   const steps = totalSteps(settings, dataset);
   const evaluationSteps = epochSteps * training.evaluateEvery;
@@ -67,9 +70,10 @@ export async function train(run: Training): Promise<number> {
 
   const takeStep = async (step: number, hold: Hold): Promise<number> => {
     // 1. The batch.
-    const ids = batchIds({ seed, step, batchSize: data.batchSize, count: dataset.train.count });
     const view = viewKey(seed, step, data.view === 'own' ? run.peer : undefined);
-    const batch = batcher.gather(ids, view);
+    const address = { seed, step, batchSize: data.batchSize, count: dataset.train.count };
+    const { ids, views } = batchOf(loss.batch, address, view, classes);
+    const batch = batcher.gather(ids, views);
     const images = hold(tf.tensor4d(batch.images, [...batch.shape]));
     const labels = hold(tf.tensor1d(Int32Array.from(batch.labels), 'int32'));
 
@@ -104,7 +108,7 @@ export async function train(run: Training): Promise<number> {
     await log.step({
       step: next,
       steps,
-      samples: data.batchSize,
+      samples: ids.length,
       sums: result.sums,
       learningRate,
       distillationWeight: result.weight,

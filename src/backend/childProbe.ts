@@ -18,6 +18,9 @@ export interface Answer {
   readonly stderr: string;
 }
 
+/** Libraries that are asked to log everything say megabytes. */
+const MOST_BYTES = 64 * 1024 ** 2;
+
 /**
  * Tries something in a process of its own, which native code can crash or hang without harm: each way to end is told
  * apart. An answer with a field `error` counts as a refusal.
@@ -27,7 +30,7 @@ export function askChild({ name, program, args, env, limitMs }: ChildProbe): Pro
     execFile(
       process.execPath,
       ['-e', program, ...args],
-      { timeout: limitMs, killSignal: 'SIGKILL', env: { ...process.env, ...env } },
+      { timeout: limitMs, killSignal: 'SIGKILL', maxBuffer: MOST_BYTES, env: { ...process.env, ...env } },
       (error, stdout, stderr) => {
         if (error?.killed) resolve(hung(name, limitMs));
         else if (error) resolve(ended(name, error.signal ?? `exit code ${error.code}`, stderr));
@@ -81,7 +84,9 @@ function answered(name: string, stdout: string, stderr: string): Answer | Refuse
 /** Why a native library ended its process is in a line marked as fatal, or else in the last one. */
 function lastWords(stderr: string): string {
   const lines = stderr.split('\n').filter((line) => line.trim() !== '');
-  return firstLine(lines.find((line) => /: F |what\(\):|terminate called/.test(line)) ?? lines.at(-1) ?? '');
+  return firstLine(
+    lines.find((line) => /: F |^F\d{4} |what\(\):|terminate called/.test(line)) ?? lines.at(-1) ?? '',
+  );
 }
 
 function firstLine(text: string): string {

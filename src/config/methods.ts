@@ -12,7 +12,10 @@ const METHODS_BY_TEACHERS = {
     ...['kd', 'dkd', 'dist', 'mlkd', 'wsld', 'ctkd'],
     ...['fitnet', 'at', 'sp', 'cc', 'vid', 'rkd', 'pkt', 'ab', 'ft', 'fsp', 'nst', 'crd'],
   ],
-  self: ['self-ema'],
+  self: [
+    ...['self-ema', 'ps-kd', 'dlb', 'cs-kd', 'ddgsd', 'byot', 'tf-kd-reg'],
+    ...['born-again', 'tf-kd-self'],
+  ],
 } as const;
 
 /** Names of the distillation methods, as `distill.method` and `compare` accept them. */
@@ -23,6 +26,21 @@ const ASKING: ReadonlySet<string> = new Set(METHODS_BY_TEACHERS.peers);
 /** Whether a method learns from other peers. One in a module of the user's own may: only who loads it knows. */
 export function asksPeers(method: string): boolean {
   return ASKING.has(method) || isModelPath(method);
+}
+
+/** How many students of each kind are trained one after the other, each taught by the one before; 0: just one, by itself. */
+const GENERATIONS: Readonly<Record<string, number>> = { 'born-again': 2, 'tf-kd-self': 1 };
+
+/** How many students come before the last one, as the option `generations` says. */
+export function generationsOf(distill: {
+  readonly method: string;
+  readonly options: Readonly<Record<string, unknown>>;
+  readonly methods?: readonly { readonly name: string }[];
+}): number {
+  const [generations = 0] = methodsIn(distill).flatMap((name) => GENERATIONS[name] ?? []);
+  return generations > 0 && Number.isInteger(distill.options.generations)
+    ? Number(distill.options.generations)
+    : generations;
 }
 
 /** The names of the methods that an experiment's students learn by. */

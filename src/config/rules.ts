@@ -2,7 +2,7 @@ import type { z } from 'zod';
 import { messageOf } from '../errors.ts';
 import { isModelPath, parseModelName } from '../models/names.ts';
 import { suggestion } from '../names.ts';
-import { asksPeers, METHODS, methodLabel, methodsIn } from './methods.ts';
+import { asksPeers, generationsOf, METHODS, methodLabel, methodsIn } from './methods.ts';
 import { type PeerGroup, peerNames } from './peers.ts';
 
 export type Refuse = (path: PropertyKey[], message: string) => void;
@@ -93,7 +93,7 @@ export function methodsDiffer(methods: readonly string[], refuse: Refuse): void 
 
 interface Whole {
   readonly data: { readonly view: 'shared' | 'own' };
-  readonly distill: { readonly method: string; readonly methods?: readonly { readonly name: string }[] };
+  readonly distill: Parameters<typeof generationsOf>[0];
   readonly exchange: { readonly quorum: number | 'all'; readonly mode: string };
   readonly peers: readonly PeerGroup[];
   readonly compare: readonly string[];
@@ -130,7 +130,7 @@ export function methodsSuitPeers({ distill, exchange, peers, compare }: Whole, r
 /** Teachers see what students see, and there is somebody to teach. */
 export function teachersCanTeach({ data, distill, exchange, peers, compare }: Whole, refuse: Refuse): void {
   for (const [i, { role, weights }] of peers.entries()) {
-    if (role === 'student' && weights !== undefined)
+    if (role === 'student' && weights !== undefined && generationsOf(distill) === 0)
       refuse(['peers', i, 'weights'], "are a teacher's: set its role");
   }
   if (!peers.some(({ role }) => role === 'teacher')) return;

@@ -1,4 +1,4 @@
-import { type Command, Option } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { LOG_LEVELS } from '../logger.ts';
 import { BACKENDS } from './schema.ts';
 
@@ -33,6 +33,11 @@ export function addTrainingOptions(command: Command): Command {
     );
 }
 
+function cardArgument(text: string): string {
+  if (text.trim() !== '') return text.trim();
+  throw new InvalidArgumentError('Expected a number, a UUID or part of a name.');
+}
+
 /** Commander takes a switch's variable for "on" whatever its value is: those that say "off" are not looked at. */
 function withSwitch(option: Option, variable: string): Option {
   const off = ['', '0', 'false', 'no'].includes((process.env[variable] ?? 'unset').toLowerCase());
@@ -45,7 +50,9 @@ export function addGpuOption(command: Command): Command {
     new Option(
       '--gpu <card>',
       'number, UUID or part of the name of the GPU to compute on; nothing else will do',
-    ).env('CODISTILL_GPU'),
+    )
+      .argParser(cardArgument)
+      .env('CODISTILL_GPU'),
   );
 }
 

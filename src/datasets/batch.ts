@@ -25,10 +25,10 @@ export interface Batcher {
    * Collects samples, augmented if the batcher is set to.
    *
    * @param ids any number of samples, in any order
-   * @param key which view of the samples to draw, see `viewKey`; not needed without augmentation
+   * @param key which view of the samples to draw, see `viewKey`, or one for each of them; not needed without augmentation
    * @throws {RangeError} for an id that is not in the set, or a missing key
    */
-  gather(ids: Uint32Array, key?: number): Batch;
+  gather(ids: Uint32Array, key?: number | Uint32Array): Batch;
 }
 
 /** Prepares to collect batches from one split. */
@@ -39,6 +39,7 @@ export function createBatcher({ set, imageShape, mean, std, augment }: BatcherOp
   return {
     gather(ids, key) {
       if (augment !== 'none' && key === undefined) throw new RangeError(`${augment} needs a view's key`);
+      const keyOf = (row: number): number => (typeof key === 'object' ? key[row]! : key!);
       const images = new Float32Array(ids.length * size);
       const labels = new Uint16Array(ids.length);
       for (let row = 0; row < ids.length; row++) {
@@ -47,7 +48,7 @@ export function createBatcher({ set, imageShape, mean, std, augment }: BatcherOp
         const source = set.images.subarray(id * size, (id + 1) * size);
         const target = images.subarray(row * size, (row + 1) * size);
         if (augment === 'none') normalise(source, target, channels, table);
-        else normaliseCrop(source, target, imageShape, table, drawCropFlip(key!, id));
+        else normaliseCrop(source, target, imageShape, table, drawCropFlip(keyOf(row), id));
         labels[row] = set.labels[id]!;
       }
       return { shape: [ids.length, height, width, channels], images, labels };

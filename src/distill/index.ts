@@ -1,12 +1,17 @@
 import { lookUp } from '../names.ts';
 import { ab } from './methods/ab.ts';
 import { at } from './methods/at.ts';
+import { bornAgain } from './methods/bornAgain.ts';
+import { byot } from './methods/byot.ts';
 import { cc } from './methods/cc.ts';
 import { codistillation } from './methods/codistillation.ts';
 import { crd } from './methods/crd.ts';
+import { csKd } from './methods/csKd.ts';
 import { ctkd } from './methods/ctkd.ts';
+import { ddgsd } from './methods/ddgsd.ts';
 import { dist } from './methods/dist.ts';
 import { dkd } from './methods/dkd.ts';
+import { dlb } from './methods/dlb.ts';
 import { dml } from './methods/dml.ts';
 import { fitnet } from './methods/fitnet.ts';
 import { fsp } from './methods/fsp.ts';
@@ -20,9 +25,12 @@ import { nst } from './methods/nst.ts';
 import { okddip } from './methods/okddip.ts';
 import { pcl } from './methods/pcl.ts';
 import { pkt } from './methods/pkt.ts';
+import { psKd } from './methods/psKd.ts';
 import { rkd } from './methods/rkd.ts';
 import { selfEma } from './methods/selfEma.ts';
 import { sp } from './methods/sp.ts';
+import { tfKdReg } from './methods/tfKdReg.ts';
+import { tfKdSelf } from './methods/tfKdSelf.ts';
 import { vid } from './methods/vid.ts';
 import { wsld } from './methods/wsld.ts';
 import type { AnyMethod } from './objective.ts';
@@ -55,6 +63,14 @@ const list: readonly AnyMethod[] = [
   nst,
   crd,
   selfEma,
+  bornAgain,
+  tfKdSelf,
+  tfKdReg,
+  byot,
+  psKd,
+  dlb,
+  csKd,
+  ddgsd,
 ];
 
 /** Every distillation method by name. */

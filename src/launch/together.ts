@@ -66,7 +66,8 @@ function startPeer(
   const folder = join(training.folder, 'peers', name);
   const place = [
     ...['--coordinator', url.replace(/^http/, 'ws'), '--name', name, '--model', model],
-    ...(role === 'teacher' ? ['--role', role, '--weights', weights!] : []),
+    ...(role === 'teacher' ? ['--role', role] : []),
+    ...(weights === undefined ? [] : ['--weights', weights]),
   ];
   return startProgram({
     name,

@@ -1,12 +1,12 @@
 import { join } from 'node:path';
-import { asksPeers, methodsIn } from '../config/methods.ts';
+import { asksPeers, generationsOf, methodsIn } from '../config/methods.ts';
 import { peerNames } from '../config/peers.ts';
 import type { Experiment } from '../config/schema.ts';
 import { compareFolder } from '../results/runFolder.ts';
 
 /** One of the trainings that a run consists of. */
 export interface PlannedTraining {
-  /** Whose training it is: that of teachers comes first, and only where they have no weights yet. */
+  /** Whose training it is: teachers, and earlier generations, come first; teachers only where they have no weights yet. */
   readonly kind: 'teachers' | 'students';
   readonly experiment: Experiment;
   readonly folder: string;
@@ -28,13 +28,34 @@ export function trainingsOf(experiment: Experiment, folder: string): PlannedTrai
             folder: teachersFolder,
           },
         ]),
-    { kind: 'students', experiment: { ...students, compare: [] }, folder },
-    ...experiment.compare.map((method) => ({
-      kind: 'students' as const,
-      experiment: withMethod(students, method),
-      folder: compareFolder(folder, method),
-    })),
+    ...generations({ ...students, compare: [] }, folder),
+    ...experiment.compare.flatMap((method) =>
+      generations(withMethod(students, method), compareFolder(folder, method)),
+    ),
   ];
+}
+
+/** The training of students, and before it those of the generations that they learn from: the first one by itself. */
+function generations(experiment: Experiment, folder: string): PlannedTraining[] {
+  const count = generationsOf(experiment.distill);
+  const folderOf = (generation: number): string => join(folder, 'generations', String(generation));
+  const taughtBy = (generation: number): Experiment => ({
+    ...experiment,
+    peers: named(experiment).map((peer) => ({
+      ...peer,
+      weights: join(folderOf(generation), 'peers', peer.name!, 'weights.safetensors'),
+    })),
+  });
+  const earlier = Array.from(
+    { length: count },
+    (_, i): PlannedTraining => ({
+      kind: 'teachers',
+      experiment: i === 0 ? withMethod(experiment, 'independent') : taughtBy(i - 1),
+      folder: folderOf(i),
+    }),
+  );
+  const last = count === 0 ? experiment : taughtBy(count - 1);
+  return [...earlier, { kind: 'students', experiment: last, folder }];
 }
 
 /** Options and weights are those of one method; another one has its own, and teachers only if it asks them. */

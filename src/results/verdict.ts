@@ -55,7 +55,7 @@ function accuracySentences(
     ? 'at equal steps'
     : 'after a different number of steps';
   const difference = ours - theirs;
-  const subject = subjectOf(summary.method, one);
+  const subject = subjectOf(summary, one);
   if (Math.abs(difference) < noise) {
     return [
       `${subject} ${one ? 'does' : 'do'} neither clearly better nor worse: ${percent(ours)} ${what}, ` +
@@ -83,9 +83,10 @@ function accuracySentences(
   ];
 }
 
-function subjectOf(method: string, one: boolean): string {
+function subjectOf({ method, peers }: Pick<RunSummary, 'method' | 'peers'>, one: boolean): string {
   if (one) return `The peer ${trained(method)}`;
   if (method === 'independent') return 'Peers trained alone';
+  if (peers.some(({ role }) => role === 'teacher')) return `Peers ${trained(method)}`;
   return method.startsWith('self-') ? 'Self-distilled peers' : 'Co-distilled peers';
 }
 

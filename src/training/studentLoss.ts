@@ -1,7 +1,7 @@
 import type * as tf from '@tensorflow/tfjs';
 import { layersOf } from '../distill/encoders/index.ts';
 import { createModules, needsOf, type Objective } from '../distill/objective.ts';
-import type { FeatureShapes, Modules, Needs, Outputs } from '../distill/types.ts';
+import type { BatchKind, FeatureShapes, Modules, Needs, Outputs } from '../distill/types.ts';
 import type { Model } from '../models/types.ts';
 import { deriveKey } from '../random.ts';
 import { type BatchLoss, batchLoss, type LossBatch } from './loss.ts';
@@ -9,6 +9,8 @@ import { type BatchLoss, batchLoss, type LossBatch } from './loss.ts';
 /** The loss of one student: what its methods ask for, with their modules. */
 export interface StudentLoss {
   readonly objective: Objective;
+  /** What a batch has to be made of. */
+  readonly batch: BatchKind;
   /** The features that the loss compares, in the order in which they follow the logits. */
   readonly layers: readonly string[];
   /** What teachers are to send. */
@@ -48,6 +50,7 @@ export function createStudentLoss(objective: Objective, setup: StudentLossSetup)
   const modules = createModules(objective, { ...setup, classes: model.classes, seed });
   return {
     objective,
+    batch: objective.terms[0]?.method.batch ?? 'plain',
     layers,
     needs: { logits: needs.some(({ logits }) => logits), features: distinct(features) },
     parameters: named(objective, modules, 'parameters'),

@@ -118,6 +118,7 @@ describe.each(usable)('a long training on $name', (backend) => {
     });
     expect(done).toBe(steps);
     expect(samples).toHaveLength(steps);
+    expect(samples[0]!.native > 0, 'they are counted').toBe(backend.name.startsWith('tfjs-node'));
     expect(rangeOf(samples.slice(-early))).toEqual(rangeOf(samples.slice(early, 2 * early)));
     expect(held()).toEqual(before);
   });

@@ -84,6 +84,15 @@ describe('gather with crop-flip', () => {
     expect(gather(ids, viewKey(1, 3, 'ada')).images).not.toEqual(shared);
   });
 
+  it('shows each sample in the view of its own key when there are several', () => {
+    const { gather } = batcher('crop-flip');
+    const keys = [viewKey(1, 3), viewKey(1, 4)] as const;
+    const { images } = gather(Uint32Array.of(6, 6), Uint32Array.from(keys));
+    for (const [row, key] of keys.entries()) {
+      expect(images.subarray(row * size, (row + 1) * size)).toEqual(gather(Uint32Array.of(6), key).images);
+    }
+  });
+
   it('refuses to go without a key', () => {
     expect(() => batcher('crop-flip').gather(ids)).toThrow(RangeError);
   });

@@ -8,7 +8,7 @@
  */
 import { spawn } from 'node:child_process';
 import { existsSync, openSync, readdirSync, readFileSync } from 'node:fs';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { loadExperiment } from '../../src/config/load.ts';
 import type { Experiment } from '../../src/config/schema.ts';
@@ -59,6 +59,8 @@ const kindOf = ({ peers }: Experiment): string => {
 async function runOnce(name: string, seed: number, experiment: Experiment): Promise<RunSummary> {
   const folder = join(runs, name, String(seed));
   if (!existsSync(join(folder, 'report.html'))) {
+    // What was interrupted begins anew.
+    await rm(folder, { recursive: true, force: true });
     await mkdir(folder, { recursive: true });
     const file = join(folder, 'planned.json');
     await writeFile(file, JSON.stringify({ ...experiment, seed }));

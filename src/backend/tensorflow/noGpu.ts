@@ -15,6 +15,12 @@ const STOCK = '2.9.1';
 /** Why a TensorFlow that works does so without a GPU; the first reason that explains the others. */
 export function explainNoGpu({ version, stderr, gpu }: NoGpu): Refused {
   const missing = [...stderr.matchAll(/Could not load dynamic library '([^']+)'/g)].map(([, name]) => name);
+  if (missing.includes('libcuda.so.1')) {
+    return refuse(
+      "CUDA's driver library, libcuda.so.1, is missing",
+      "it comes with NVIDIA's driver; in a container, start it with the card (docker run --gpus all)",
+    );
+  }
   if (missing.length > 0 || /Cannot dlopen some GPU libraries/.test(stderr)) {
     const names = missing.length === 0 ? "all of CUDA's libraries" : [...new Set(missing)].join(', ');
     const remedy =

@@ -62,7 +62,7 @@ function explainNoAdapter(stderr: string): Refused {
       'install it, such as Debian\'s package "libvulkan1"',
     );
   }
-  const required = /Warning: (Vulkan .* required.*)$/m.exec(stderr)?.[1];
+  const required = /Warning: (Vulkan .* required[^.\n]*)/.exec(stderr)?.[1];
   if (required !== undefined) {
     return refuse(`no adapter can do what is needed: ${required}`, "install a newer driver of the GPU's");
   }

@@ -29,12 +29,17 @@ export function installCommand(): string {
   return `npm install --no-save ${PACKAGE}@${config[PACKAGE]}`;
 }
 
+let exposed = false;
+
 /**
  * Gives this process what a browser has: `navigator.gpu`, and WebGPU's globals.
  *
- * @param adapter name of the only adapter that is to be found
+ * @param adapter name of the only adapter that is to be found; the first call's counts
  */
 export async function exposeGpu(adapter: string): Promise<void> {
+  // A second one would take the first one's place, whose device is still in use.
+  if (exposed) return;
+  exposed = true;
   const { create, globals } = (await import(packagePath()!)) as Dawn;
   Object.assign(globalThis, globals);
   // Node.js has no `navigator` before version 21.
