@@ -164,7 +164,10 @@ describe('a wrong experiment', () => {
       'compare: independent',
       'compare: expected a list, each item the name of a method, or the path of a module that exports one, got "independent"',
     ],
-    ['compare: [dlm]', `compare[0]: unknown method "dlm"; did you mean "dml"? Known: ${METHODS.join(', ')}.`],
+    [
+      'compare: [dmll]',
+      `compare[0]: unknown method "dmll"; did you mean "dml"? Known: ${METHODS.join(', ')}.`,
+    ],
     [
       'distill: {method: pkd}',
       `distill.method: unknown method "pkd"; did you mean "kd"? Known: ${METHODS.join(', ')}.`,

@@ -55,7 +55,7 @@ describe('classPairs', () => {
 
   it('stays the same from version to version', () => {
     const many = classIndex(Uint16Array.from({ length: 1000 }, (_, id) => id % 10));
-    expect([...classPairs(Uint32Array.of(0, 1, 500, 999), many, 42, 1000)]).toEqual([]);
+    expect([...classPairs(Uint32Array.of(0, 1, 500, 999), many, 42, 1000)]).toEqual([270, 31, 640, 519]);
   });
 
   it('takes all the others equally often', () => {

@@ -49,8 +49,8 @@ describe('the methods', () => {
 
   it('are found by name, and a misspelt one is named together with what was meant', () => {
     expect(getMethod('self-ema').name).toBe('self-ema');
-    expect(() => getMethod('dlm')).toThrow(
-      `Unknown method "dlm"; did you mean "dml"? Known: ${Object.keys(methods).join(', ')}.`,
+    expect(() => getMethod('dmll')).toThrow(
+      `Unknown method "dmll"; did you mean "dml"? Known: ${Object.keys(methods).join(', ')}.`,
     );
   });
 });

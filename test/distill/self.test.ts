@@ -450,7 +450,7 @@ describe('byot', () => {
     ...{
       student,
       teacher: null,
-      classes: 3,
+      classes: CLASSES,
       trainSize: 9,
       trainLabels: new Uint16Array(9),
       batchSize: 4,
@@ -488,6 +488,7 @@ describe('byot', () => {
         x.map((value, i) => (f(x.with(i, value + step)) - f(x.with(i, value - step))) / (2 * step));
       const [small, large] = [differences(4e-3), differences(8e-3)];
       const size = scaleOf([...small, 1e-2]);
+      console.log(key, small.slice(0, 3), large.slice(0, 3), gradient.slice(0, 3));
       // Where two steps disagree, there is the kink of a rectifier between them.
       const smooth = small.flatMap((value, i) =>
         Math.abs(value - large[i]!) < 3e-3 * size ? [[gradient[i]! / size, value / size]] : [],

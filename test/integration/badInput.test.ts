@@ -18,8 +18,8 @@ describe('wrong input', () => {
       /--dataset: .*expected fashion-mnist, cifar-10 or cifar-100, got "mnist"/,
     ],
     [
-      ['run', '--method', 'dlm'],
-      /--method: unknown method "dlm"; did you mean "dml"\? Known: independent, .*dml, .*self-ema/,
+      ['run', '--method', 'dmll'],
+      /--method: unknown method "dmll"; did you mean "dml"\? Known: independent, .*dml, .*self-ema/,
     ],
     [['run', '--codec', 'int4'], /--codec: .*expected float16 or float32, got "int4"/],
     [

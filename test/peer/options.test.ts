@@ -117,10 +117,8 @@ describe('the options of a peer', () => {
     expectUsage([...URL_FLAGS, '--role', 'judge'], /judge.*Allowed choices are student, teacher/s);
   });
 
-  it('give a student no weights to start with', () => {
-    expect(() => parse('--weights', 'runs/before')).toThrow(
-      new UsageError("--weights: are a teacher's; give --role teacher, too."),
-    );
+  it('give a student the weights of the generation before', () => {
+    expect(parse('--weights', 'runs/before')).toMatchObject({ role: 'student', weights: 'runs/before' });
   });
 
   it('refuse flags, backends and log levels that there are not', () => {
