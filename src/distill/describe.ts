@@ -1,9 +1,10 @@
 import { z } from 'zod';
 import { float32 } from '../codec/float32.ts';
+import { getEncoder } from './encoders/index.ts';
 import type { AnyMethod } from './objective.ts';
 import { needsOf } from './objective.ts';
 import { payloadBytes } from './payload.ts';
-import type { TeacherKind } from './types.ts';
+import type { Needs, TeacherKind } from './types.ts';
 
 /** A method in words and numbers, for `codistill methods` and the README. */
 export interface MethodDescription {
@@ -56,12 +57,18 @@ export function describeMethod(method: AnyMethod): MethodDescription {
     name: method.name,
     summary: method.summary,
     source: method.source,
-    schema: isSelf(method) ? 'self' : SCHEMAS[method.teachers],
+    schema: schemaOf(method, needs),
     sends: asks ? parts.join(', ') : 'nothing',
     bytes: asks ? payloadBytes(needs, { shapes, classes, batch, codec: float32 }) : 0,
     weights: method.weights,
     options: optionsOf(method),
   };
+}
+
+/** Who has to train something before it can teach is no student at the same time. */
+function schemaOf(method: AnyMethod, needs: Needs): string {
+  if (needs.features.some(({ encoder }) => getEncoder(encoder).trainable)) return 'offline';
+  return isSelf(method) ? 'self' : SCHEMAS[method.teachers];
 }
 
 /** A method without teachers that still distils learns from what the student itself says. */
