@@ -43,10 +43,6 @@ describe('wrong input', () => {
       ['peer', '--coordinator', 'ws://x', '--role', 'teacher'],
       /--role teacher: expected --weights, a safetensors file or a run folder/,
     ],
-    [
-      ['peer', '--coordinator', 'ws://x', '--weights', 'x'],
-      /--weights: are a teacher's; give --role teacher, too/,
-    ],
     [['peer'], /required option '--coordinator <url>' not specified/],
     [['trian'], /unknown command 'trian'\s+\(Did you mean train|unknown command 'trian'/],
   ] as const)('%j is refused before anything starts', async (args, message) => {
