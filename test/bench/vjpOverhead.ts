@@ -24,8 +24,8 @@ const MOST_PAIRS = 600;
 const TIME_MS = 7_000;
 const AIM_PERCENT = 3;
 
-/** One image on the reference, which is slow. */
-const batchOn = (backend: string): number => (backend === 'cpu' ? 1 : 64);
+/** One image on the reference, and where only a software adapter of WebGPU may be there: both are slow. */
+const batchOn = (backend: string): number => (backend === 'cpu' || backend === 'webgpu' ? 1 : 64);
 
 type Gradients = () => Promise<void>;
 
@@ -121,7 +121,9 @@ function line({ backend, model, batch, plainMs, vjpMs, overheadPercent, interval
 const results: Result[] = [];
 for (const backend of BACKENDS) {
   try {
-    const { device } = await loadBackend(backend);
+    // A software adapter of WebGPU has to be named.
+    const gpu = backend === 'webgpu' ? process.env.CODISTILL_GPU : undefined;
+    const { device } = await loadBackend(backend, gpu);
     for (const model of MODELS) {
       const result = await measure(backend, device, model);
       results.push(result);
