@@ -2,7 +2,7 @@ import { setImmediate as eventLoopTurn } from 'node:timers/promises';
 import * as tf from '@tensorflow/tfjs';
 import type { RunSettings } from '../src/config/schema.ts';
 import { viewKey } from '../src/datasets/augment.ts';
-import { createBatcher } from '../src/datasets/batch.ts';
+import { trainingBatcher } from '../src/datasets/batch.ts';
 import { batchIds } from '../src/datasets/sampler.ts';
 import { layersOf } from '../src/distill/layers.ts';
 import type { Outputs } from '../src/distill/types.ts';
@@ -41,13 +41,7 @@ export async function teach(teaching: Teaching): Promise<void> {
   const { network, settings, wants, session, signal } = teaching;
   const { dataset, model } = network;
   const { seed, data, distill, exchange } = settings;
-  const batcher = createBatcher({
-    set: dataset.train,
-    imageShape: dataset.imageShape,
-    mean: dataset.mean,
-    std: dataset.std,
-    augment: data.augment,
-  });
+  const batcher = trainingBatcher(dataset, data.augment);
   const steps = totalSteps(settings, dataset);
   const alike = data.augment === 'none' && wants.logits && wants.encodings.length === 0;
   const bank = alike ? createLogitBank(dataset.train.count, model.classes, exchange.codec) : null;

@@ -2,7 +2,7 @@ import { setImmediate as eventLoopTurn } from 'node:timers/promises';
 import * as tf from '@tensorflow/tfjs';
 import type { RunSettings } from '../src/config/schema.ts';
 import { viewKey } from '../src/datasets/augment.ts';
-import { createBatcher } from '../src/datasets/batch.ts';
+import { trainingBatcher } from '../src/datasets/batch.ts';
 import { batchOf } from '../src/datasets/batchKinds.ts';
 import { classIndex } from '../src/datasets/classPairs.ts';
 import { stepsPerEpoch } from '../src/datasets/sampler.ts';
@@ -55,13 +55,7 @@ export async function train(run: Training): Promise<number> {
   const { settings, dataset, model, optimizer, loss, teachers, log } = run;
   const { seed, data, training, distill } = settings;
   const parameters = [...model.parameters.values()];
-  const batcher = createBatcher({
-    set: dataset.train,
-    imageShape: dataset.imageShape,
-    mean: dataset.mean,
-    std: dataset.std,
-    augment: data.augment,
-  });
+  const batcher = trainingBatcher(dataset, data.augment);
   const classes = loss.batch === 'class-pairs' ? classIndex(dataset.train.labels) : undefined;
   const epochSteps = stepsPerEpoch(dataset.train.count, data.batchSize);
   const steps = totalSteps(settings, dataset);

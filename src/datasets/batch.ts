@@ -1,5 +1,5 @@
 import { type Augmentation, type CropFlip, drawCropFlip, PADDING } from './augment.ts';
-import type { ImageSet, ImageShape } from './types.ts';
+import type { Dataset, ImageSet, ImageShape } from './types.ts';
 
 /** Samples ready for a model. The arrays belong to the caller: no later batch writes to them. */
 export interface Batch {
@@ -29,6 +29,11 @@ export interface Batcher {
    * @throws {RangeError} for an id that is not in the set, or a missing key
    */
   gather(ids: Uint32Array, key?: number | Uint32Array): Batch;
+}
+
+/** Prepares to collect batches from the training set of a dataset. */
+export function trainingBatcher({ train, imageShape, mean, std }: Dataset, augment: Augmentation): Batcher {
+  return createBatcher({ set: train, imageShape, mean, std, augment });
 }
 
 /** Prepares to collect batches from one split. */

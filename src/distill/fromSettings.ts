@@ -1,3 +1,4 @@
+import { UsageError } from '../errors.ts';
 import { lookUp } from '../names.ts';
 import { methods as registry } from './index.ts';
 import { type AnyMethod, createObjective, type Objective, type Request } from './objective.ts';
@@ -10,6 +11,7 @@ export interface DistillSettings {
   readonly ceWeight?: number;
   readonly kdWeight?: number;
   readonly standardise: boolean;
+  readonly burnInSteps: number;
   readonly methods?: readonly {
     readonly name: string;
     readonly weight?: number;
@@ -34,5 +36,12 @@ export function objectiveFrom(
     const tempered = temperature !== undefined && 'temperature' in found.options.parse({});
     return { ...term, method: found, options: { ...(tempered && { temperature }), ...term.options } };
   });
-  return createObjective(requests, settings);
+  const objective = createObjective(requests, settings);
+  const early = objective.terms.find(({ method }) => method.init);
+  if (early && settings.burnInSteps > 0) {
+    throw new UsageError(
+      `distill.burnInSteps: expected 0 with ${early.method.name}, which needs its teacher from the first step on, got ${settings.burnInSteps}.`,
+    );
+  }
+  return objective;
 }

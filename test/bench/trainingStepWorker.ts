@@ -43,7 +43,7 @@ export interface StepsAnswer {
 }
 
 const LEARNING_RATE = 0.01;
-const OBJECTIVE = objectiveFrom({ method: 'independent', options: {}, standardise: false });
+const OBJECTIVE = objectiveFrom({ method: 'independent', options: {}, standardise: false, burnInSteps: 0 });
 /** What no term of this objective looks at. */
 const NOBODY = { teacher: null, ids: new Uint32Array(), step: 0, share: 0, epoch: 0, epochs: 1 } as const;
 

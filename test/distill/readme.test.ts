@@ -18,7 +18,9 @@ describe('the README', () => {
   const text = readFileSync(join(projectRoot, 'README.md'), 'utf8');
 
   it('has a table of methods that is what the registry says', () => {
-    const found = text.split('\n').filter((line) => /^\| `[a-z0-9-]+` \| (alone|self|online|offline)/.test(line));
+    const found = text
+      .split('\n')
+      .filter((line) => /^\| `[a-z0-9-]+` \| (alone|self|online|offline)/.test(line));
     expect(found, `expected:\n${rows.join('\n')}`).toEqual(rows);
   });
 
