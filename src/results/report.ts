@@ -51,7 +51,7 @@ function prose(sentences: readonly string[]): string {
 }
 
 function tiles(summary: RunSummary): Html {
-  const tested = testedPeers(summary);
+  const tested = testedPeers(summary).filter(({ role }) => role === 'student');
   const compared = referencesOf(summary)
     .slice(0, 1)
     .flatMap((other) => {

@@ -57,6 +57,14 @@ describe('renderReport', () => {
     expect(textOf(render(exampleRun()))).toContain('dml gains NLL ECE peer-1');
   });
 
+  test('counts a teacher neither among those who learned nor in their mean', () => {
+    const teacher = peer('teacher-1', evaluation(0.9), { model: 'resnet14', role: 'teacher' });
+    const text = textOf(render(runSummary([peer('peer-1', evaluation(0.7)), teacher], [])));
+    expect(text).toContain('One peer (cnn-s) learned');
+    expect(text).toContain('The teacher was a trained resnet14.');
+    expect(text.replaceAll('\u00a0', ' ')).toContain('Mean accuracy, dml 70.0 %');
+  });
+
   test('does not speak of a temperature that is the method’s own', () => {
     const run = exampleRun();
     const { distill, ...rest } = run.experiment as { distill: { temperature?: number } };

@@ -49,6 +49,7 @@ export function describeExperiment(summary: RunSummary): ExperimentWords {
             }.`,
           ]
         : []),
+      ...teachers(summary),
       ...(rest.length === 0
         ? []
         : [`For comparison the same peers, with the same initial weights and batches, were ${list(rest)}.`]),
@@ -57,12 +58,24 @@ export function describeExperiment(summary: RunSummary): ExperimentWords {
 }
 
 /** Such as `2 peers (cnn-s and resnet8)`. */
-function models({ peers }: RunSummary): string {
+function models(summary: RunSummary): string {
+  const peers = summary.peers.filter(({ role }) => role === 'student');
   const names = [...new Set(peers.map(({ model }) => model))].map((model) => {
     const times = peers.filter((peer) => peer.model === model).length;
     return times === 1 ? model : `${times} x ${model}`;
   });
   return peers.length === 1 ? `One peer (${names[0]})` : `${peers.length} peers (${list(names)})`;
+}
+
+/** Such as `Their teacher was a trained resnet14.` */
+function teachers({ peers }: RunSummary): string[] {
+  const models = peers.filter(({ role }) => role === 'teacher').map(({ model }) => model);
+  if (models.length === 0) return [];
+  return [
+    models.length === 1
+      ? `The teacher was a trained ${models[0]}.`
+      : `The teachers were trained: ${list(models)}.`,
+  ];
 }
 
 /** Such as `quickstart: dml beside independent`. */
