@@ -59,7 +59,10 @@ export interface Outputs {
 
 /** What a teacher says about a batch; constants, no gradient goes there. */
 export interface TeacherOutputs {
-  /** `[batch, classes]`; the ensemble's when there are several teachers. `null` when the method needs none. */
+  /**
+   * `[batch, classes]`; the ensemble's when there are several teachers, and of `previous-batch` the first half of the rows
+   * alone, `[batch / 2, classes]`. `null` when the method needs none.
+   */
   readonly logits: Tensor2D | null;
   /** By layer: what the layer's encoder made of it. */
   readonly encodings: Readonly<Record<string, Tensor>>;
