@@ -100,6 +100,14 @@ export async function failureOf(program: Program): Promise<CodistillError> {
 }
 
 /**
+ * How much a program that is started here logs: into a file, and the launcher reads some of it, so never less than the
+ * standard.
+ */
+export function logLevelOf({ logLevel }: { readonly logLevel: string }): string {
+  return logLevel === 'trace' || logLevel === 'debug' ? logLevel : 'info';
+}
+
+/**
  * The flags that tell a training program about this machine.
  *
  * @param peer its backend, where `auto` leaves the choice to the command, and its GPU
@@ -109,7 +117,7 @@ export function machineFlags(
   { backend, gpu }: { backend: string; gpu: string | undefined },
 ): string[] {
   return [
-    ...['--backend', backend === 'auto' ? options.backend : backend, '--log-level', options.logLevel],
+    ...['--backend', backend === 'auto' ? options.backend : backend, '--log-level', logLevelOf(options)],
     ...(gpu === undefined ? [] : ['--gpu', gpu]),
     ...(options.dataDir === undefined ? [] : ['--data-dir', options.dataDir]),
     ...(options.download ? ['--download'] : []),

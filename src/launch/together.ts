@@ -6,7 +6,7 @@ import { ExitCode } from '../errors.ts';
 import { readSummary } from '../results/runFolder.ts';
 import type { RunStatus, RunSummary } from '../results/types.ts';
 import type { Cards } from './cards.ts';
-import { endProgram, failureOf, machineFlags, type Program, startProgram } from './program.ts';
+import { endProgram, failureOf, logLevelOf, machineFlags, type Program, startProgram } from './program.ts';
 import type { Training } from './trainingCommand.ts';
 
 const POLL_MS = 500;
@@ -26,7 +26,7 @@ export async function trainTogether(training: Training, port: string, cards: Car
     entry: 'coordinator/main.js',
     args: [
       training.experimentFile,
-      ...['--port', port, '--dir', folder, '--log-level', training.options.logLevel],
+      ...['--port', port, '--dir', folder, '--log-level', logLevelOf(training.options)],
     ],
     logFile: join(folder, 'coordinator.log'),
   });

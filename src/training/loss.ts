@@ -93,7 +93,7 @@ function termsOf(
   );
   const supervised =
     own >= 0
-      ? terms[own]!.method.supervised!(inputs[own]!)
+      ? terms[own]!.method.supervised!(inputOf(terms[own]!, modules[own]!, batch, false))
       : crossEntropy(batch.student.logits, batch.labels);
   const weighted = tf.mul(supervised, init ? 0 : ceWeight);
   if (active.length === 0) return { values: [weighted, supervised, tf.zerosLike(supervised)], weight: 0 };

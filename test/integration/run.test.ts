@@ -80,6 +80,12 @@ describe('codistill run', () => {
     expect(Object.values(summary.exchange.missed).every((times) => times === 0)).toBe(true);
   });
 
+  it('starts at every log level: the launcher itself reads what the coordinator logs', async () => {
+    const folder = await temporaryFolder();
+    const summary = await run(['--peers', '2xmlp', '--log-level', 'silent'], folder);
+    expect(summary.exchange.rounds).toBe(12);
+  });
+
   it('lets peers on different backends teach each other', async () => {
     const folder = await temporaryFolder();
     const usable = await usableBackends('mixed backends', ['webgpu', 'tfjs-node', 'wasm']);
