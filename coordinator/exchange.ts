@@ -1,4 +1,5 @@
 import { getCodec, hasNonFinite } from '../src/codec/index.ts';
+import { encodingKey } from '../src/distill/objective.ts';
 import { wantsLabels } from '../src/ensemble/wantsLabels.ts';
 import { CloseCode } from '../src/protocol/closeCodes.ts';
 import { CHECKPOINT_CHUNK_BYTES } from '../src/protocol/limits.ts';
@@ -38,8 +39,8 @@ function mismatchOf(run: Run, member: Member, { logits, encodings = [], labels }
       ? null
       : `logits.${field}: expected ${needed ? 'it' : 'none'}, as the run's students ${needed ? '' : 'do not '}need it`;
   const shape = [data.batchSize, member.ready?.classes];
-  const expected = teaches ? wants.encodings.map(keyOf).join(', ') : '';
-  const got = encodings.map(keyOf).join(', ');
+  const expected = teaches ? wants.encodings.map(encodingKey).join(', ') : '';
+  const got = encodings.map(encodingKey).join(', ');
   return (
     present(logits, teaches && wants.logits, 'logits') ??
     present(labels, member.role === 'student' && wantsLabels(wants.ensemble), 'labels') ??
@@ -66,8 +67,6 @@ function wrongLabel(labels: Uint16Array, classes: number): string | null {
 function classesOf(bytes: Uint8Array): Uint16Array {
   return Uint16Array.from({ length: bytes.length / 2 }, (_, i) => bytes[2 * i]! | (bytes[2 * i + 1]! << 8));
 }
-
-const keyOf = ({ layer, encoder }: { layer: string; encoder: string }): string => `${layer}:${encoder}`;
 
 /** Students teach each other where the run has no teachers. */
 export function teachesIn(run: Run, { role }: Member): boolean {

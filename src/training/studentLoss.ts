@@ -1,6 +1,6 @@
 import type * as tf from '@tensorflow/tfjs';
 import { layersOf } from '../distill/encoders/index.ts';
-import { createModules, needsOf, type Objective } from '../distill/objective.ts';
+import { createModules, encodingKey, needsOf, type Objective } from '../distill/objective.ts';
 import type { BatchKind, FeatureShapes, Modules, Needs, Outputs } from '../distill/types.ts';
 import type { Model } from '../models/types.ts';
 import { deriveKey } from '../random.ts';
@@ -73,7 +73,7 @@ export function createStudentLoss(objective: Objective, setup: StudentLossSetup)
 }
 
 function distinct(features: Needs['features']): Needs['features'] {
-  return [...new Map(features.map((need) => [`${need.layer}:${need.encoder}`, need])).values()];
+  return [...new Map(features.map((need) => [encodingKey(need), need])).values()];
 }
 
 /** The variables of all modules, by the names of the methods and their own. */
