@@ -18,7 +18,8 @@ export interface Connection {
   peer: string | null;
   /** When anything, a pong included, was last heard of it. */
   heardAtMs: number;
-  send(message: CoordinatorMessage): number;
+  /** @param frame the message as it is sent, where it was encoded already */
+  send(message: CoordinatorMessage, frame?: Uint8Array<ArrayBuffer>): number;
   ping(): void;
   close(code: CloseCode, reason: string): void;
   terminate(): void;
@@ -46,8 +47,7 @@ export function adoptConnection(
     id,
     peer: null,
     heardAtMs: now(),
-    send(message) {
-      const frame = encodeMessage(message);
+    send(message, frame = encodeMessage(message)) {
       if (webSocket.bufferedAmount + frame.byteLength > MAX_QUEUED_BYTES) {
         connection.close(CloseCode.slowConsumer, `more than ${MAX_QUEUED_BYTES} bytes wait to be read`);
         webSocket.terminate();

@@ -4,9 +4,10 @@ import { wantsLabels } from '../src/ensemble/wantsLabels.ts';
 import { CloseCode } from '../src/protocol/closeCodes.ts';
 import { CHECKPOINT_CHUNK_BYTES } from '../src/protocol/limits.ts';
 import type { CoordinatorMessage, MessageOf, PeerMessage } from '../src/protocol/messages.ts';
+import { decodeCoordinatorMessage, encodeMessage } from '../src/protocol/wire.ts';
 import { byName, type Member } from './members.ts';
 import type { Payload, RoundEffect } from './roundState.ts';
-import { contribute, reject } from './rounds.ts';
+import { contribute, recalls, reject, sameBytes } from './rounds.ts';
 import type { Run, RunEffect } from './runState.ts';
 import { targetsOf } from './targets.ts';
 
@@ -22,10 +23,25 @@ export function receiveLogits(run: Run, member: Member, message: Logits, nowMs: 
     const detail = 'the logits hold values that are not finite';
     return perform(run, reject(run.rounds, member.name, message.round, detail));
   }
-  // The batch's bytes are a view of the frame; they outlive it here.
   const { round, view } = message;
+  const recalled = recall(run, member.name, message);
+  if (recalled) return recalled;
+  // The batch's bytes are a view of the frame; they outlive it here.
   const batch = message.batch.slice();
   return perform(run, contribute(run.rounds, { peer: member.name, round, batch, view, payload }, nowMs));
+}
+
+/** The answer that was made for a peer while it was away, or that it did not get; `null`: the round is still to come. */
+function recall(run: Run, peer: string, { round, batch, view }: Logits): RunEffect[] | null {
+  if (!recalls(run.rounds, peer, round)) return null;
+  const frame = run.journal.recall(round, peer);
+  if (!frame) return null;
+  const message = decodeCoordinatorMessage(frame);
+  if (message.type === 'target' && (message.view !== view || !sameBytes(message.batch, batch))) {
+    const detail = 'these rows belong to other samples, or another view, than the round';
+    return perform(run, [{ type: 'noTarget', peer, round, reason: 'refused', detail }]);
+  }
+  return [{ type: 'send', connection: run.connections.get(peer)!, message, frame }];
 }
 
 /** How a message differs from what the run's students need of this peer; `null` if it does not. */
@@ -106,7 +122,7 @@ export function receiveCheckpoint(
   });
 }
 
-/** Turns what the rounds decided into messages. */
+/** Turns what the rounds decided into messages. What students are answered is in the journal before they hear it. */
 export function perform(run: Run, effects: readonly RoundEffect[]): RunEffect[] {
   return effects.flatMap((effect) => messagesOf(run, effect));
 }
@@ -114,9 +130,18 @@ export function perform(run: Run, effects: readonly RoundEffect[]): RunEffect[] 
 function messagesOf(run: Run, effect: RoundEffect): RunEffect[] {
   switch (effect.type) {
     case 'commit':
-      return commit(run, effect);
-    case 'noTarget':
-      return noTarget(run, effect);
+      if (effect.learners.size > 0) run.committed += 1;
+      return answer(run, effect.round, targetMessages(run, effect), effect.learners);
+    case 'noTarget': {
+      const { peer, ...message } = effect;
+      // A teacher misses no target; what of it was refused is an event all the same.
+      if (run.members.get(peer)?.role === 'student') run.missed[effect.reason] += 1;
+      const reason = `${effect.reason}: ${effect.detail}`;
+      return [
+        { type: 'event', record: { event: 'missed', peer, round: effect.round, reason } },
+        ...answer(run, effect.round, [[peer, message]], new Set([peer])),
+      ];
+    }
     case 'advance': {
       const { peer, ...message } = effect;
       return sendTo(run, peer, message);
@@ -124,13 +149,36 @@ function messagesOf(run: Run, effect: RoundEffect): RunEffect[] {
   }
 }
 
-function commit(run: Run, effect: RoundEffect & { type: 'commit' }): RunEffect[] {
+type Addressed = readonly [peer: string, message: CoordinatorMessage];
+
+/** @param present those that hear it now; the others ask again when they are back */
+function answer(
+  run: Run,
+  round: number,
+  messages: readonly Addressed[],
+  present: ReadonlySet<string>,
+): RunEffect[] {
+  const frames = messages.map(([peer, message]) => [peer, message, encodeMessage(message)] as const);
+  const { committed, missed, rounds, journal } = run;
+  journal.answered({
+    ...{ round, lastClosed: rounds.lastClosed, committed, missed: { ...missed } },
+    answers: frames.map(([peer, , frame]) => [peer, frame]),
+  });
+  return frames.flatMap(([peer, message, frame]) =>
+    present.has(peer) ? sendTo(run, peer, message, frame) : [],
+  );
+}
+
+function targetMessages(run: Run, effect: RoundEffect & { type: 'commit' }): Addressed[] {
   const { data, exchange } = run.options.settings;
-  const { round, batch, view, contributions, teachers, learners } = effect;
+  const { round, batch, view, contributions, teachers, learners, absent } = effect;
   const codec = getCodec(exchange.codec);
-  run.committed += 1;
-  const roles = { teachers, learners, rows: data.batchSize };
-  const targets = targetsOf(run.wants!, contributions, roles, run.recent);
+  const targets = targetsOf(
+    run.wants!,
+    contributions,
+    { teachers, learners: new Set([...learners, ...absent]), rows: data.batchSize },
+    run.recent,
+  );
   const write = (logits: Float32Array): { codec: string; shape: [number, number]; data: Uint8Array } => {
     const classes = logits.length / data.batchSize;
     const shape: [number, number] = [data.batchSize, classes];
@@ -140,30 +188,23 @@ function commit(run: Run, effect: RoundEffect & { type: 'commit' }): RunEffect[]
     ...(logits && { logits: write(logits) }),
     ...(encodings.length > 0 && { encodings: [...encodings] }),
   });
-  return targets.flatMap(({ peer, apart, teachers: count, ...target }) =>
-    sendTo(run, peer, {
+  return targets.map(({ peer, apart, teachers: count, ...target }) => [
+    peer,
+    {
       ...{ type: 'target', round, batch, view, teachers: count },
       ...(apart ? { apart: apart.map(tensors) } : tensors(target)),
-    }),
-  );
-}
-
-function noTarget(run: Run, effect: RoundEffect & { type: 'noTarget' }): RunEffect[] {
-  const { peer, ...message } = effect;
-  // A teacher misses no target; what of it was refused is an event all the same.
-  if (run.members.get(peer)?.role === 'student') run.missed[effect.reason] += 1;
-  return [
-    {
-      type: 'event',
-      record: { event: 'missed', peer, round: effect.round, reason: `${effect.reason}: ${effect.detail}` },
     },
-    ...sendTo(run, peer, message),
-  ];
+  ]);
 }
 
-function sendTo(run: Run, peer: string, message: CoordinatorMessage): RunEffect[] {
+function sendTo(
+  run: Run,
+  peer: string,
+  message: CoordinatorMessage,
+  frame?: Uint8Array<ArrayBuffer>,
+): RunEffect[] {
   const connection = run.connections.get(peer);
-  return connection === undefined ? [] : [{ type: 'send', connection, message }];
+  return connection === undefined ? [] : [{ type: 'send', connection, message, ...(frame && { frame }) }];
 }
 
 /** The end of a connection that broke the protocol. */

@@ -5,25 +5,44 @@ import { ExitCode } from '../src/errors.ts';
 import { createLogger } from '../src/logger.ts';
 import { runProgram, stopOnSignals } from '../src/program.ts';
 import { openRecorder } from '../src/results/recorder.ts';
-import { runFolderName, writeReport } from '../src/results/runFolder.ts';
+import { isUnfinished, runFolderName, writeReport } from '../src/results/runFolder.ts';
 import { summaryFile } from '../src/results/summaryFile.ts';
+import { fileJournal, hasJournal } from './journal/fileJournal.ts';
 import { parseCoordinatorOptions } from './options.ts';
 import { createRun } from './runState.ts';
 import { startServer } from './server.ts';
+import { restore } from './snapshot.ts';
 
 await runProgram(async () => {
   const options = await parseCoordinatorOptions(process.argv.slice(2));
   const { experiment } = options;
   const logger = createLogger('coordinator', options.logLevel);
-  const id = runFolderName(experiment.name, new Date());
-  const folder = options.dir ?? join('runs', id);
-  const run = createRun({ id, settings: runSettings(experiment), places: placesOf(experiment) });
+  const newId = runFolderName(experiment.name, new Date());
+  const folder = options.dir ?? join('runs', newId);
+  const journalFolder = join(folder, 'journal');
+  const goesOn = hasJournal(journalFolder) && (await isUnfinished(folder));
+  const recorder = await openRecorder(folder, experiment, { goesOn });
+  const journal = fileJournal(journalFolder, {
+    maxBytes: options.maxJournalBytes,
+    notify(event, reason) {
+      recorder.event({ event, reason });
+      logger.warn({ reason }, event);
+    },
+  });
+  const { left } = journal;
+  const id = left?.id ?? newId;
+  const run = createRun({ id, settings: runSettings(experiment), places: placesOf(experiment) }, journal);
+  if (left) {
+    restore(run, left, performance.now());
+    recorder.event({ event: 'resumed', reason: `after round ${left.lastClosed}` });
+    logger.info({ run: id, round: left.lastClosed, peers: [...run.members.keys()] }, 'resumed');
+  }
   const server = await startServer({
     run,
     host: options.host,
     port: options.port,
     token: options.token,
-    recorder: await openRecorder(folder, experiment),
+    recorder,
     summaryFile: (summary) => summaryFile(summary, experiment),
     logger,
   });
@@ -39,6 +58,7 @@ await runProgram(async () => {
   );
 
   const summary = await server.finished.finally(() => server.close());
+  journal.close();
   await writeReport(folder);
   logger.info({ folder, seconds: Math.round(summary.seconds) }, 'finished');
   if (stop.signal.aborted) return stop.exitCode();

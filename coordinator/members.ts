@@ -23,6 +23,7 @@ export interface Member {
   device: string;
   incarnation: string;
   connected: boolean;
+  /** `lost`: it left, or lost its place, and may come back. */
   state: 'joining' | 'ready' | 'training' | 'done' | 'lost';
   /** When its connection began or, while it is not connected, ended; in milliseconds. */
   sinceMs: number;
@@ -67,11 +68,16 @@ export function takePlace(
   }
   if (its.length === 0) return { refused: `the run has no ${role}s` };
   const free = freePlaces(members, its);
-  const place =
-    free.find(({ name }) => name === hello.name) ??
-    free.find(({ model }) => hello.model === undefined || model === hello.model) ??
-    free[0];
+  const suits = ({ model }: { readonly model: string }): boolean =>
+    hello.model === undefined || model === hello.model;
+  const place = free.find(({ name }) => name === hello.name) ?? free.find(suits) ?? free[0];
   if (place) return { name: hello.name ?? place.name, model: hello.model ?? place.model };
+  // One that has no name may be back after its end.
+  const away = byName(members).find(
+    (member) =>
+      !member.connected && member.state !== 'done' && member.role === role && !hello.name && suits(member),
+  );
+  if (away) return { name: away.name, model: away.model };
   const taken = [...members.values()].filter((member) => member.role === role);
   return {
     refused: `the run has its ${its.length} ${role}s already: ${taken.map(({ name }) => name).join(', ')}`,
@@ -102,7 +108,11 @@ export function admit(members: Members, name: string, model: string, hello: Hell
   };
   if (known) {
     // What it had finished stays finished: it may be back only to hand in its results.
-    return Object.assign(known, facts, known.state === 'done' ? {} : { state: 'joining' as const });
+    return Object.assign(
+      known,
+      facts,
+      known.state === 'done' ? {} : { state: 'joining' as const, done: null },
+    );
   }
   const member: Member = {
     name,

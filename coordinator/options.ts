@@ -3,6 +3,7 @@ import { createCommand } from '../src/config/commandLine.ts';
 import { addExperimentOptions, overridesFrom } from '../src/config/flags.ts';
 import { loadExperiment } from '../src/config/load.ts';
 import type { Experiment } from '../src/config/schema.ts';
+import { parseSize } from '../src/config/size.ts';
 import { addOutputOptions } from '../src/config/trainingOptions.ts';
 import { UsageError } from '../src/errors.ts';
 import { readToken } from '../src/token.ts';
@@ -17,6 +18,8 @@ export interface CoordinatorOptions {
   readonly token: string | null;
   /** The run folder; made when it does not exist. */
   readonly dir: string | undefined;
+  /** The most bytes of the journal on the disk. */
+  readonly maxJournalBytes: number;
   readonly logLevel: string;
 }
 
@@ -42,7 +45,15 @@ export async function parseCoordinatorOptions(argv: readonly string[]): Promise<
         'CODISTILL_TOKEN_FILE',
       ),
     );
-  addOutputOptions(command, 'the run folder; default: runs/<name>-<time>');
+  command.addOption(
+    new Option('--max-journal <size>', 'most disk space for answers that peers may ask for again')
+      .default('256MiB')
+      .env('CODISTILL_MAX_JOURNAL'),
+  );
+  addOutputOptions(
+    command,
+    'the run folder; default: runs/<name>-<time>; one whose run has not ended goes on',
+  );
   addExperimentOptions(command);
   command.parse(argv, { from: 'user' });
   const options = command.opts();
@@ -65,6 +76,7 @@ export async function parseCoordinatorOptions(argv: readonly string[]): Promise<
     exposed,
     token,
     dir: options.dir,
+    maxJournalBytes: parseSize('--max-journal', options.maxJournal),
     logLevel: options.logLevel,
   };
 }

@@ -1,7 +1,7 @@
 import type { WireEncoding } from '../src/protocol/messages.ts';
 
 export interface RoundsOptions {
-  /** Least number of teachers that a target is made of; `all`: no deadline, only a student that leaves is not waited for. */
+  /** Least number of teachers that a target is made of; `all`: no deadline, everybody is waited for as long as it has a place. */
   readonly quorum: number | 'all';
   /** How long a round waits for a student, in milliseconds. */
   readonly maxWaitMs: number;
@@ -14,8 +14,12 @@ export interface Student {
   /** Whether it gets targets. */
   learns: boolean;
   connected: boolean;
+  /** Away, and the rounds wait for it all the same: it is about to be back. */
+  expected: boolean;
   done: boolean;
   lagging: boolean;
+  /** Back after rounds that were closed without it: it goes through them first, and meanwhile nobody waits for it. */
+  behind: boolean;
   /** Missed deadlines, less the rounds it was on time for since. */
   strikes: number;
   /** The latest round it sent logits for; -1 before the first. */
@@ -70,6 +74,8 @@ export type RoundEffect =
       readonly teachers: ReadonlySet<string>;
       /** Those that get one. */
       readonly learners: ReadonlySet<string>;
+      /** Those who are away, and will ask for theirs when they are back. */
+      readonly absent: ReadonlySet<string>;
     }
   /** Tell a teacher that it can go on; `nextRound` when it fell behind and is to go on there. */
   | { readonly type: 'advance'; readonly peer: string; readonly round: number; readonly nextRound?: number }

@@ -5,7 +5,10 @@
  *
  * A round is one batch. It opens with the first logits and closes when everybody who is awaited has sent:
  *
- *     awaited = connected, not done, not lagging, and not past the round
+ *     awaited = connected or expected back, not done, not lagging, not behind, and not past the round
+ *
+ * Who is away gets its targets made all the same: it asks for them when it is back (see `recalls`), until it has caught
+ * up and is awaited again. With the quorum `all`, who is away is awaited for as long as it has a place.
  *
  * Who lets the deadline pass is *lagging*: nobody waits for it any more. Its next logits are answered `late` with the
  * round that the others are at; it goes there and is awaited again, unless that happened too often.
@@ -19,39 +22,55 @@ import type { Contribution, OpenRound, RoundEffect, Rounds, Student } from './ro
 /** Missed deadlines after which a student that fell behind is not awaited again before it is on time by itself. */
 const MAX_STRIKES = 3;
 
+export interface Joining {
+  readonly teaches: boolean;
+  readonly learns: boolean;
+  /** The step that a student goes on from, when it comes back as a new process; absent when it never went. */
+  readonly step?: number | undefined;
+}
+
 /** A student begins, or is back with a new connection. Joining a run that is under way, it is awaited once it has caught up. */
-export function join(
-  rounds: Rounds,
-  peer: string,
-  nowMs: number,
-  { teaches, learns }: { readonly teaches: boolean; readonly learns: boolean },
-): void {
+export function join(rounds: Rounds, peer: string, nowMs: number, { step, ...part }: Joining): void {
   const known = rounds.students.get(peer);
   if (known) {
-    Object.assign(known, { connected: true, busyAtMs: nowMs });
+    const back = { connected: true, expected: false, done: false, busy: true, busyAtMs: nowMs };
+    // Of a process that never went, the round that it sent for last tells how far it is.
+    Object.assign(known, back, { behind: (step ?? known.round + 1) <= rounds.lastClosed });
     return;
   }
+  const underWay = rounds.lastClosed >= 0;
   rounds.students.set(peer, {
-    teaches,
-    learns,
-    connected: true,
-    done: false,
-    lagging: rounds.lastClosed >= 0,
-    strikes: 0,
-    round: -1,
-    resumesAt: 0,
-    busy: true,
-    busyAtMs: nowMs,
+    ...part,
+    ...{ connected: true, expected: false, done: false, lagging: underWay, behind: underWay, strikes: 0 },
+    ...{ round: -1, resumesAt: 0, busy: true, busyAtMs: nowMs },
   });
 }
 
-/** A student's connection ended, or its work is done: nobody waits for it. */
-export function leave(rounds: Rounds, peer: string, done: boolean): RoundEffect[] {
+/** A student of a run that goes on after its coordinator was away: it is expected back, for as long as a round waits. */
+export function expectBack(rounds: Rounds, peer: string, nowMs: number, part: Joining): void {
+  rounds.students.set(peer, {
+    ...part,
+    ...{ connected: false, expected: true, done: false, lagging: false, behind: false, strikes: 0 },
+    // Whether it sent for the last round is not known, nor of matter: it may ask again.
+    ...{ round: rounds.lastClosed, resumesAt: 0, busy: true, busyAtMs: nowMs },
+  });
+}
+
+/** A student's connection ended, or it leaves for good: nobody waits for it, unless all are waited for. */
+export function leave(rounds: Rounds, peer: string, forGood: boolean): RoundEffect[] {
   const student = rounds.students.get(peer);
   if (!student) return [];
   student.connected = false;
-  student.done ||= done;
+  student.done ||= forGood;
+  student.expected = rounds.options.quorum === 'all' && !student.done;
   return settleAll(rounds);
+}
+
+/** Whether a student may have the answer again that was made for it in a round that is closed. */
+export function recalls(rounds: Rounds, peer: string, round: number): boolean {
+  const student = rounds.students.get(peer);
+  if (!student || round > rounds.lastClosed || rounds.open.has(round)) return false;
+  return student.behind || round <= student.round;
 }
 
 /** A sign of life between rounds. `busy`: in a phase without exchange, such as an evaluation. */
@@ -73,7 +92,7 @@ export function contribute(rounds: Rounds, contribution: Contribution, nowMs: nu
   if (!existing && round <= rounds.lastClosed) return [answerLate(rounds, student, peer, round)];
 
   student.round = Math.max(student.round, round);
-  student.lagging = false;
+  Object.assign(student, { lagging: false, behind: false });
   if (existing && (existing.view !== view || !sameBytes(existing.batch, batch))) {
     const refusal = refuse(
       peer,
@@ -141,7 +160,13 @@ function roundsOfStudents(rounds: Rounds): number[] {
 
 function awaited(rounds: Rounds, round: number): [string, Student][] {
   return [...rounds.students].filter(
-    ([, s]) => s.connected && !s.done && !s.lagging && s.round < round && s.resumesAt <= round,
+    ([, s]) =>
+      (s.connected || s.expected) &&
+      !s.done &&
+      !s.lagging &&
+      (!s.behind || rounds.options.quorum === 'all') &&
+      s.round < round &&
+      s.resumesAt <= round,
   );
 }
 
@@ -178,26 +203,42 @@ function close(rounds: Rounds, round: number): RoundEffect[] {
   const those = (what: 'teaches' | 'learns'): string[] =>
     byName.map(([peer]) => peer).filter((peer) => rounds.students.get(peer)![what]);
   const [teachers, learners] = [those('teaches'), those('learns')];
-  const taught = byName.map(([peer]) => peer).filter((peer) => !learners.includes(peer));
-  if (learners.length === 0) return taught.map((peer) => skipAhead(rounds, peer, round));
-  const advances = taught.map((peer): RoundEffect => ({ type: 'advance', peer, round }));
-  // A student is no teacher of its own.
-  const others = teachers.length - (teachers.includes(learners[0]!) ? 1 : 0);
+  const others = byName.map(([peer]) => peer).filter((peer) => !learners.includes(peer));
+  if (learners.length === 0) return others.map((peer) => skipAhead(rounds, peer, round));
+  const advances = others.map((peer): RoundEffect => ({ type: 'advance', peer, round }));
   const { quorum } = rounds.options;
   const needed = quorum === 'all' ? 1 : quorum;
-  if (others >= needed) {
-    const sets = { teachers: new Set(teachers), learners: new Set(learners) };
-    return [{ type: 'commit', round, batch, view, contributions: byName, ...sets }, ...advances];
-  }
-  const reason = others === 0 ? 'noTeachers' : 'quorum';
-  const detail =
-    others === 0
-      ? 'nobody who teaches sent anything for this batch'
-      : `${others} teachers, the quorum is ${needed}`;
+  // A student is no teacher of its own.
+  const othersOf = (peer: string): number => teachers.length - (teachers.includes(peer) ? 1 : 0);
+  const enough = (peer: string): boolean => othersOf(peer) >= needed;
+  const taught = learners.filter(enough);
+  const absent = absentStudents(rounds, round).filter((peer) => !learners.includes(peer) && enough(peer));
+  const without = learners.filter((peer) => !enough(peer));
+  const commit: RoundEffect = {
+    ...{ type: 'commit', round, batch, view, contributions: byName },
+    ...{ teachers: new Set(teachers), learners: new Set(taught), absent: new Set(absent) },
+  };
   return [
-    ...learners.map((peer): RoundEffect => ({ type: 'noTarget', peer, round, reason, detail })),
+    ...(taught.length + absent.length > 0 ? [commit] : []),
+    ...without.map((peer): RoundEffect => {
+      const others = othersOf(peer);
+      const reason = others === 0 ? 'noTeachers' : 'quorum';
+      const detail =
+        others === 0
+          ? 'nobody who teaches sent anything for this batch'
+          : `${others} teachers, the quorum is ${needed}`;
+      return { type: 'noTarget', peer, round, reason, detail };
+    }),
     ...advances,
   ];
+}
+
+/** Students that did not come to a round and may ask for its target later. */
+function absentStudents(rounds: Rounds, round: number): string[] {
+  return [...rounds.students]
+    .filter(([, s]) => s.learns && !s.done && (!s.connected || s.behind) && s.round < round)
+    .map(([peer]) => peer)
+    .sort();
 }
 
 /** The answer to a teacher of a round without students: to go on where the students are. */
@@ -209,10 +250,12 @@ function skipAhead(rounds: Rounds, peer: string, round: number): RoundEffect {
 }
 
 function answerLate(rounds: Rounds, student: Student, peer: string, round: number): RoundEffect {
-  const nextRound = Math.max(rounds.lastClosed + 1, ...rounds.open.keys());
+  const ahead = [...rounds.open.keys()].filter((open) => open > round);
+  const nextRound = ahead.length > 0 ? Math.min(...ahead) : rounds.lastClosed + 1;
   student.resumesAt = nextRound;
   student.round = Math.max(student.round, round);
   student.lagging = student.strikes >= MAX_STRIKES;
+  student.behind = false;
   if (!student.learns) return { type: 'advance', peer, round, nextRound };
   const detail = `round ${round} is closed; the others are at round ${nextRound}`;
   return { type: 'noTarget', peer, round, reason: 'late', detail, nextRound };
@@ -222,6 +265,6 @@ function refuse(peer: string, round: number, detail: string): RoundEffect {
   return { type: 'noTarget', peer, round, reason: 'refused', detail };
 }
 
-function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && a.every((byte, i) => byte === b[i]);
 }

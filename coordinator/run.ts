@@ -13,6 +13,7 @@ import { misfit } from './misfit.ts';
 import { addChunk, createPredictions } from './predictions.ts';
 import { heard, join, leave, tick } from './rounds.ts';
 import { type Run, type RunEffect, SLOW_START_LEASES } from './runState.ts';
+import { snapshotOf } from './snapshot.ts';
 
 /** The first message of a connection. */
 export function hello(
@@ -79,6 +80,7 @@ export function receive(run: Run, peer: string, message: PeerMessage, nowMs: num
       const { type, ...evaluation } = message;
       member.evaluation = evaluation;
       if (evaluation.accuracy > (member.best?.accuracy ?? -1)) member.best = evaluation;
+      keep(run);
       return metrics(peer, message);
     }
     case 'notice':
@@ -91,7 +93,9 @@ export function receive(run: Run, peer: string, message: PeerMessage, nowMs: num
     case 'done': {
       if (!hasStarted(member)) return malformed(run, peer, 'done: expected after start');
       member.done = message;
-      member.state = 'done';
+      // One that was stopped on its way may go on later.
+      member.state = message.outcome === 'finished' ? 'done' : 'lost';
+      keep(run);
       const reason = `${message.outcome} after ${message.step} steps`;
       return [
         { type: 'event', record: { event: 'done', peer, reason } },
@@ -139,12 +143,14 @@ export function advance(run: Run, nowMs: number): RunEffect[] {
     const reason = connected ? `not ready within ${seconds} s` : `away for ${seconds} s`;
     member.state = 'lost';
     const event: RunEffect = { type: 'event', record: { event: 'lost', peer: name, reason } };
-    if (!connected) return [event];
+    const gone = [event, ...perform(run, leave(run.rounds, name, true))];
+    if (!connected) return gone;
     return [
       { type: 'close', connection: run.connections.get(name)!, code: CloseCode.leaseExpired, reason },
-      event,
+      ...gone,
     ];
   });
+  if (lost.length > 0) keep(run);
   return [
     ...effects,
     ...perform(run, tick(run.rounds, nowMs)),
@@ -192,12 +198,14 @@ function ready(
 function start(run: Run, members: readonly Member[], nowMs: number): RunEffect[] {
   const everyone = byName(run.members);
   const peers = everyone.map(({ name }) => name);
-  return members.map((member) => {
+  const effects = members.map((member): RunEffect => {
     const { name, role } = member;
     member.state = 'training';
     const teaches = teachesIn(run, member);
     const learns = role === 'student';
-    join(run.rounds, name, nowMs, { teaches, learns });
+    // A teacher keeps nothing, and goes where the students are.
+    const step = learns ? (member.ready?.step ?? firstStepOf(run, member)) : undefined;
+    join(run.rounds, name, nowMs, { teaches, learns, step });
     const teachers = everyone
       .filter((other) => run.wants && learns && other.name !== name && teachesIn(run, other))
       .map((other) => ({ name: other.name, model: other.model, layers: layersOf(run, other) }));
@@ -205,11 +213,24 @@ function start(run: Run, members: readonly Member[], nowMs: number): RunEffect[]
     const message: CoordinatorMessage = {
       type: 'start',
       peers,
+      ...(step && { step }),
       ...(teachers.length > 0 && { teachers }),
       ...(run.wants && teaches && { wants: run.wants }),
     };
     return { type: 'send', connection, message };
   });
+  keep(run);
+  return effects;
+}
+
+/**
+ * Where a student begins that has no checkpoint: one that was in the run before takes its rounds again, a new one begins
+ * where the others are.
+ */
+function firstStepOf({ rounds, members }: Run, { name }: Member): number {
+  if (rounds.students.has(name)) return 0;
+  const others = byName(members).filter((other) => other.state === 'training' && other.name !== name);
+  return Math.max(rounds.lastClosed + 1, ...others.map(({ progress }) => progress?.step ?? 0));
 }
 
 /** What is told of a teacher's layers: nothing where no features are compared, as a frame has no room for those of many. */
@@ -235,10 +256,20 @@ function hasStarted({ state }: Member): boolean {
   return state === 'training' || state === 'done';
 }
 
-/** The run is over when no student is left who could still finish. */
+/**
+ * The run is over when one student has finished, and no other is left who could still do so. While all of them are away
+ * it is not: they may come back, and go on.
+ */
 function finishIfOver(run: Run): RunEffect[] {
   const students = byName(run.members).filter(({ role }) => role === 'student');
   if (run.phase !== 'training' || !students.every((m) => m.state === 'done' || m.state === 'lost')) return [];
+  if (!students.some((m) => m.state === 'done')) return [];
   run.phase = 'finished';
+  keep(run);
   return [{ type: 'finished' }];
+}
+
+/** What a coordinator that is started again has to know. */
+function keep(run: Run): void {
+  if (run.phase !== 'waiting') run.journal.snapshot(snapshotOf(run));
 }

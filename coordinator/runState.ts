@@ -3,6 +3,8 @@ import type { CloseCode } from '../src/protocol/closeCodes.ts';
 import type { CoordinatorMessage, Wants } from '../src/protocol/messages.ts';
 import type { Untimed } from '../src/results/recorder.ts';
 import type { EventRecord, MetricsRecord } from '../src/results/types.ts';
+import { memoryJournal } from './journal/memoryJournal.ts';
+import type { Journal } from './journal/types.ts';
 import type { Members, Place } from './members.ts';
 import type { Predictions } from './predictions.ts';
 import { createRounds, type MissReason, type Rounds } from './roundState.ts';
@@ -21,6 +23,7 @@ export interface RunOptions {
 /** The state of one run: who is in it, where its rounds are, what came out. No sockets, no clock. */
 export interface Run {
   readonly options: RunOptions;
+  readonly journal: Journal;
   phase: 'waiting' | 'training' | 'finished';
   readonly members: Members;
   /** The connection of each peer that has one. */
@@ -37,16 +40,23 @@ export interface Run {
 /** What follows from an event; performed by the server. */
 export type RunEffect =
   | { readonly type: 'attach'; readonly connection: number; readonly peer: string }
-  | { readonly type: 'send'; readonly connection: number; readonly message: CoordinatorMessage }
+  | {
+      readonly type: 'send';
+      readonly connection: number;
+      readonly message: CoordinatorMessage;
+      /** The message as it is sent, where it was encoded already. */
+      readonly frame?: Uint8Array<ArrayBuffer>;
+    }
   | { readonly type: 'close'; readonly connection: number; readonly code: CloseCode; readonly reason: string }
   | { readonly type: 'event'; readonly record: Untimed<EventRecord> }
   | { readonly type: 'metrics'; readonly record: Untimed<MetricsRecord> }
   | { readonly type: 'finished' };
 
-export function createRun(options: RunOptions): Run {
+export function createRun(options: RunOptions, journal: Journal = memoryJournal()): Run {
   const { quorum, maxWait } = options.settings.exchange;
   return {
     options,
+    journal,
     phase: 'waiting',
     members: new Map(),
     connections: new Map(),

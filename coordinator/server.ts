@@ -72,7 +72,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
         }
         case 'send': {
           const connection = connections.get(effect.connection);
-          const bytes = connection?.send(effect.message) ?? 0;
+          const bytes = connection?.send(effect.message, effect.frame) ?? 0;
           const member = run.members.get(connection?.peer ?? '');
           if (member) member.bytesDown += bytes;
           break;
@@ -194,7 +194,9 @@ export async function startServer(options: ServerOptions): Promise<Server> {
       if (run.phase === 'finished') return;
       interrupted = true;
       const alive = (): boolean =>
-        [...run.members.values()].some(({ connected, state }) => connected && state !== 'done');
+        [...run.members.values()].some(
+          ({ connected, state, done }) => connected && state !== 'done' && !done,
+        );
       const deadline = now() + DRAIN_MS;
       const poll = (): void => {
         if (run.phase === 'finished') return;

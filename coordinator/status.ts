@@ -55,6 +55,10 @@ export function whatIsWaitedFor(run: Run, nowMs: number): string | null {
     ];
     return `${parts.join('; ')}; training starts when all are ready`;
   }
+  const students = byName(run.members).filter(({ role }) => role === 'student');
+  if (students.every(({ state }) => state === 'lost' || state === 'done')) {
+    return 'all students have left; the run goes on as soon as one of them is back';
+  }
   const waiting = waitingFor(run.rounds);
   if (!waiting || waiting.peers.length === 0 || nowMs - waiting.sinceMs < NOTEWORTHY_MS) return null;
   const deadline = nextDeadlineMs(run.rounds);

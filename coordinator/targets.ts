@@ -21,7 +21,7 @@ export type Contributed = readonly [peer: string, payload: Payload];
 export interface RoundRoles {
   /** Those among the contributors that targets are made of. */
   readonly teachers: ReadonlySet<string>;
-  /** Those that get one. */
+  /** Those that get one, be they among the contributors or away. */
   readonly learners: ReadonlySet<string>;
   readonly rows: number;
 }
@@ -33,7 +33,7 @@ const REMEMBERED_ROUNDS = 16;
 export type RecentRounds = { readonly contributions: readonly Contributed[]; readonly labels: Uint16Array }[];
 
 /**
- * The targets of a round, in the order of the contributions.
+ * The targets of a round, by name.
  *
  * @param contributions by name, in the fixed order of sums
  * @param recent rounds before this one; this one is added to them where they are needed
@@ -45,7 +45,7 @@ export function targetsOf(
   recent: RecentRounds,
 ): Target[] {
   const teaching = contributions.filter(([peer]) => teachers.has(peer));
-  const learning = contributions.filter(([peer]) => learners.has(peer)).map(([peer]) => peer);
+  const learning = [...learners].sort();
   const labels = contributions.find(([, payload]) => payload.labels)?.[1].labels ?? null;
   const weights = wants.ensemble === 'weighted' ? weightsOf(teaching, recent) : undefined;
   if (wants.ensemble === 'weighted' && labels) remember(recent, teaching, labels);
@@ -73,15 +73,23 @@ function ensembles(
 ): Map<string, Float32Array> {
   const logits = teaching.map(([, payload]) => payload.logits!);
   const { rows, labels, weights } = given;
-  // Students that teach nobody learn from all teachers.
-  const includeSelf = wants.includesSelf || !teaching.some(([name]) => learning.includes(name));
-  const all = targets(wants.ensemble as CombiningKind, logits, {
-    ...{ rows, classes: logits[0]!.length / rows, temperature: wants.temperature, includeSelf },
-    labels: labels ?? undefined,
-    weights,
-  });
-  const own = (peer: string): number => teaching.findIndex(([name]) => name === peer);
-  return new Map(learning.map((peer) => [peer, all[Math.max(0, own(peer))]!]));
+  const make = (includeSelf: boolean): readonly Float32Array[] =>
+    targets(wants.ensemble as CombiningKind, logits, {
+      ...{ rows, classes: logits[0]!.length / rows, temperature: wants.temperature, includeSelf },
+      labels: labels ?? undefined,
+      weights,
+    });
+  const own = new Map(teaching.map(([peer], i) => [peer, i]));
+  const [outsiders, insiders] = [
+    learning.filter((peer) => !own.has(peer)),
+    learning.filter((peer) => own.has(peer)),
+  ];
+  // Who said nothing itself, as students that teach nobody and those that are away, learns from all.
+  const ofAll = outsiders.length > 0 || wants.includesSelf ? make(true)[0]! : null;
+  const ofOthers = insiders.length > 0 && !wants.includesSelf ? make(false) : null;
+  return new Map(
+    learning.map((peer) => [peer, (ofOthers && own.has(peer) ? ofOthers[own.get(peer)!] : ofAll)!]),
+  );
 }
 
 function remember(recent: RecentRounds, contributions: readonly Contributed[], labels: Uint16Array): void {

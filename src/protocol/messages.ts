@@ -159,6 +159,8 @@ const peerMessages = [
     testSize: positive,
     /** What may differ. */
     parameters: count,
+    /** Steps that it has done, when it goes on with earlier work; absent: none yet. */
+    step: count.optional(),
     /** The backends that this peer would have preferred, best first, and why they do not work there. */
     refused: refusedBackends.optional(),
     /** What this student's method needs; absent when no other peer teaches it. */
@@ -245,6 +247,8 @@ const coordinatorMessages = [
   z.object({
     type: z.literal('start'),
     peers: z.array(name, { error: 'an array of 1 to 1024 names' }).min(1).max(1024),
+    /** The step to begin with, or to go on with; absent: 0. */
+    step: count.optional(),
     /** Who teaches this peer, and the layers of each. */
     teachers: list(z.object({ name, model: label, layers }, { error: 'a map' }), 1024, 'maps').optional(),
     /** What the students need of this peer; absent when it teaches nobody. */

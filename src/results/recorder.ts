@@ -1,6 +1,7 @@
 import { statSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { UsageError } from '../errors.ts';
 import type { MessageOf, PeerMessage } from '../protocol/messages.ts';
 import { json, openNdjson, writeFileAtomic } from './files.ts';
@@ -24,10 +25,16 @@ export function expectNoRun(folder: string): void {
 
 /**
  * @param experiment as resolved, for `experiment.json`
- * @throws {UsageError} when the folder holds a run
+ * @param goesOn whether the folder holds a run that is to go on: what is recorded is added to what is there
+ * @throws {UsageError} when the folder holds a run that is not to go on, or one of another experiment
  */
-export async function openRecorder(folder: string, experiment: unknown): Promise<Recorder> {
-  expectNoRun(folder);
+export async function openRecorder(
+  folder: string,
+  experiment: unknown,
+  { goesOn = false }: { readonly goesOn?: boolean } = {},
+): Promise<Recorder> {
+  if (goesOn) await expectSameExperiment(folder, experiment);
+  else expectNoRun(folder);
   await mkdir(folder, { recursive: true });
   await writeFileAtomic(join(folder, 'experiment.json'), json(experiment));
   const events = openNdjson(join(folder, 'events.ndjson'));
@@ -47,6 +54,17 @@ export async function openRecorder(folder: string, experiment: unknown): Promise
       await writeFileAtomic(join(folder, 'summary.json'), json(summary));
     },
   };
+}
+
+async function expectSameExperiment(folder: string, experiment: unknown): Promise<void> {
+  const kept = JSON.parse(await readFile(join(folder, 'experiment.json'), 'utf8')) as object;
+  const given = JSON.parse(json(experiment)) as object;
+  const parts = Object.keys({ ...kept, ...given }) as (keyof typeof kept)[];
+  const other = parts.filter((part) => !isDeepStrictEqual(kept[part], given[part]));
+  if (other.length === 0) return;
+  throw new UsageError(
+    `--dir ${folder}: expected the experiment of the run that it holds, but ${other.join(', ')} differ. Choose another folder, or give the same experiment to go on.`,
+  );
 }
 
 /** What `metrics.ndjson` keeps of a peer's report; `null` for a mere sign of life. */

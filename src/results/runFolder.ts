@@ -35,6 +35,13 @@ export async function readSummary(folder: string): Promise<RunSummary> {
   return JSON.parse(await readFile(path, 'utf8')) as RunSummary;
 }
 
+/** Whether a run folder has no result yet, or that of a run which did not come to its end. */
+export async function isUnfinished(folder: string): Promise<boolean> {
+  if (!existsSync(join(folder, 'summary.json'))) return true;
+  const { interrupted, peers } = await readSummary(folder);
+  return interrupted || peers.some(({ outcome }) => outcome !== 'finished');
+}
+
 /** Renders `report.html` from the other files of a run folder. */
 export async function writeReport(folder: string): Promise<void> {
   await writeFileAtomic(join(folder, 'report.html'), renderReport(await readRun(folder)));

@@ -192,7 +192,10 @@ describe('a run with any history', () => {
       const run = playHistory(seed);
       if (run.phase === 'finished') finished += 1;
       committed += run.committed;
-      expect(run.phase, `seed ${seed}`).not.toBe('training');
+      // While nobody has finished, those that left may come back.
+      const left = [...run.members.values()].filter(({ role }) => role === 'student');
+      if (left.some(({ state }) => state === 'done')) expect(run.phase, `seed ${seed}`).toBe('finished');
+      else if (run.phase === 'training') expect(left.every(({ state }) => state === 'lost')).toBe(true);
       expect(run.connections.size, `seed ${seed}`).toBe(0);
       expect(run.members.size, `seed ${seed}`).toBeLessThanOrEqual(run.options.places.length);
       expect(statusOf(run, 0, 0).peers).toHaveLength(run.members.size);

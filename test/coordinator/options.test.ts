@@ -45,6 +45,7 @@ describe('parseCoordinatorOptions', () => {
       exposed: true,
       token: 'secret',
       dir: 'd',
+      maxJournalBytes: 256 * 1024 ** 2,
       logLevel: 'info',
     });
     expect(experiment).toMatchObject({ name: 'quickstart', exchange: { quorum: 'all' } });

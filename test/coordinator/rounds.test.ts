@@ -43,6 +43,7 @@ describe('a round', () => {
         ],
         teachers: new Set(['a', 'b', 'c']),
         learners: new Set(['a', 'b', 'c']),
+        absent: new Set(),
       },
     ]);
     expect(waitingFor(rounds)).toBeNull();
@@ -116,7 +117,9 @@ describe('the quorum', () => {
     send(rounds, 'b', 0);
     const effects = leave(rounds, 'c', false);
     expect(answersOf(effects)).toEqual(['a 0 quorum', 'b 0 quorum']);
-    expect(effects[0]).toMatchObject({ detail: '1 teachers, the quorum is 2' });
+    expect(effects).toContainEqual(expect.objectContaining({ detail: '1 teachers, the quorum is 2' }));
+    // Of the one that left, both are teachers, and it may be back.
+    expect(effects).toContainEqual(expect.objectContaining({ type: 'commit', absent: new Set(['c']) }));
   });
 
   it('is met by as many teachers as it asks for', () => {
@@ -129,13 +132,16 @@ describe('the quorum', () => {
     expect(answersOf(send(roundsOf(['a'], { quorum: 2 }), 'a', 0))).toEqual(['a 0 noTeachers']);
   });
 
-  it('"all" has no deadline, and waits until the student has come or gone', () => {
+  it('"all" has no deadline, and waits until the student has come, or gone for good', () => {
     const rounds = roundsOf(['a', 'b', 'c'], { quorum: 'all' });
     send(rounds, 'a', 0);
     send(rounds, 'b', 0);
     expect(nextDeadlineMs(rounds)).toBeNull();
     expect(tick(rounds, 1e9)).toEqual([]);
-    expect(answersOf(leave(rounds, 'c', false))).toEqual(['a 0 target', 'b 0 target']);
+    expect(leave(rounds, 'c', false)).toEqual([]);
+    expect(tick(rounds, 2e9)).toEqual([]);
+    expect(waitingFor(rounds)?.peers).toEqual(['c']);
+    expect(answersOf(leave(rounds, 'c', true))).toEqual(['a 0 target', 'b 0 target']);
   });
 });
 
@@ -169,15 +175,16 @@ describe('the deadline', () => {
     expect(answersOf(send(rounds, 'c', 3, 100))).toEqual(['a 3 target', 'b 3 target', 'c 3 target']);
   });
 
-  it('sends a late student to the newest round that is open, and does not wait for it in those before', () => {
+  it('sends a late student to the first round that is open, where the others have use for it', () => {
     const rounds = roundsOf(['a', 'b', 'c', 'd']);
     for (const peer of ['a', 'b', 'd']) send(rounds, peer, 0);
     tick(rounds, 100);
     send(rounds, 'a', 1, 100);
     send(rounds, 'd', 3, 100);
-    expect(send(rounds, 'c', 0, 100)).toMatchObject([{ reason: 'late', nextRound: 3 }]);
-    expect(waitingFor(rounds)).toMatchObject({ round: 1, peers: ['b'] });
-    expect(answersOf(send(rounds, 'b', 1, 100))).toEqual(['a 1 target', 'b 1 target']);
+    expect(send(rounds, 'c', 0, 100)).toMatchObject([{ reason: 'late', nextRound: 1 }]);
+    expect(waitingFor(rounds)).toMatchObject({ round: 1, peers: ['b', 'c'] });
+    send(rounds, 'c', 1, 100);
+    expect(answersOf(send(rounds, 'b', 1, 100))).toEqual(['a 1 target', 'b 1 target', 'c 1 target']);
     expect(waitingFor(rounds)).toMatchObject({ round: 3, peers: ['a', 'b', 'c'] });
   });
 
@@ -268,11 +275,13 @@ describe('a student that leaves', () => {
     expect(answersOf(send(rounds, 'b', 1, 189))).toEqual(['a 1 target', 'b 1 target']);
   });
 
-  it('is not awaited again once it is done', () => {
+  it('is awaited again when it comes back after it had left for good', () => {
     const rounds = roundsOf(['a', 'b']);
     leave(rounds, 'b', true);
-    enter(rounds, 'b', 0);
     expect(answersOf(send(rounds, 'a', 0))).toEqual(['a 0 noTeachers']);
+    enter(rounds, 'b', 0, ['b'], 1);
+    send(rounds, 'a', 1);
+    expect(waitingFor(rounds)?.peers).toEqual(['b']);
   });
 
   it('may be replaced under way by one that is awaited once it has caught up', () => {

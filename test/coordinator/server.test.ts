@@ -107,7 +107,7 @@ describe('a run', () => {
   });
 
   it('goes on without a peer whose connection breaks', async () => {
-    const { server, run } = await serve(emptyRun(['a', 'b'], settingsWith({ quorum: 'all' })));
+    const { server, run } = await serve(emptyRun(['a', 'b']));
     const [a, b] = [await join(server, 'a'), await join(server, 'b')];
     for (const client of [a, b]) client.send(readyWith());
     expect(await a.next()).toEqual(startOf(['a', 'b'], 'a'));

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { disconnected, hello, receive } from '../../coordinator/run.ts';
+import { advance, disconnected, hello, receive } from '../../coordinator/run.ts';
 import { statusOf, whatIsWaitedFor } from '../../coordinator/status.ts';
 import {
   doneAt,
@@ -59,11 +59,13 @@ describe('statusOf', () => {
   });
 
   it('counts the rounds that had targets, and the answers without one', () => {
-    const run = startedRun(['a', 'b']);
+    const run = startedRun(['a', 'b', 'c']);
     for (const peer of ['a', 'b']) receive(run, peer, logitsOf(0), 0);
-    receive(run, 'a', logitsOf(0), 0);
-    receive(run, 'b', logitsOf(1, [NaN, 0]), 0);
-    receive(run, 'a', logitsOf(1), 0);
+    advance(run, 10_000);
+    receive(run, 'c', logitsOf(0), 10_000);
+    disconnected(run, 'c', 3, 'gone', 10_000);
+    receive(run, 'b', logitsOf(1, [NaN, 0]), 10_000);
+    receive(run, 'a', logitsOf(1), 10_000);
     // Late, refused, and without teachers.
     expect(statusOf(run, 0, 0).rounds).toEqual({ committed: 1, missed: 3 });
   });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { disconnected, receive } from '../../coordinator/run.ts';
+import { advance, disconnected, receive } from '../../coordinator/run.ts';
 import { summarise } from '../../coordinator/summary.ts';
 import { doneAt, emptyRun, logitsOf, predictionsOf, progressAt, startedRun } from './support.ts';
 
@@ -101,8 +101,10 @@ describe('summarise', () => {
   });
 
   it('counts rounds and misses', () => {
-    const run = startedRun(['a', 'b']);
-    for (const peer of ['a', 'b', 'a']) receive(run, peer, logitsOf(0), 0);
+    const run = startedRun(['a', 'b', 'c']);
+    for (const peer of ['a', 'b']) receive(run, peer, logitsOf(0), 0);
+    advance(run, 10_000);
+    receive(run, 'c', logitsOf(0), 10_000);
     expect(summarise(run, false, 1).exchange).toEqual({
       ...{ rounds: 1, staleness: 0 },
       missed: { noTeachers: 0, quorum: 0, late: 1, refused: 0 },

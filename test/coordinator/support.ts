@@ -160,9 +160,15 @@ export function roundsOf(peers: readonly string[], options: Partial<RoundsOption
 }
 
 /** A peer joins, with the part that it has among `peers`: students teach each other where there are no teachers. */
-export function enter(rounds: Rounds, peer: string, nowMs: number, peers: readonly string[] = [peer]): void {
+export function enter(
+  rounds: Rounds,
+  peer: string,
+  nowMs: number,
+  peers: readonly string[] = [peer],
+  step?: number,
+): void {
   const teaches = roleOf(peer) === 'teacher' || !peers.some((each) => roleOf(each) === 'teacher');
-  joinRounds(rounds, peer, nowMs, { teaches, learns: roleOf(peer) === 'student' });
+  joinRounds(rounds, peer, nowMs, { teaches, learns: roleOf(peer) === 'student', step });
 }
 
 /** What a peer says about a batch, as far as the rounds are concerned. */

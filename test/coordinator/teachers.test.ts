@@ -263,8 +263,9 @@ describe('the end of a run with a teacher', () => {
     expect(summarise(run, false, 1)).toMatchObject({ ensemble: null, agreement: null });
   });
 
-  it('comes when the last student is lost, though the teacher is there', () => {
-    const run = startedRun(['a', 't']);
+  it('comes when the last student is lost and another one has finished, though the teacher is there', () => {
+    const run = startedRun(['a', 'b', 't']);
+    receive(run, 'b', doneAt(9), 0);
     disconnected(run, 'a', 1, 'gone', 0);
     expect(advance(run, LEASE_MS).at(-1)).toEqual({ type: 'finished' });
   });

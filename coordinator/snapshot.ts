@@ -1,0 +1,37 @@
+import { teachesIn } from './exchange.ts';
+import type { RunSnapshot } from './journal/types.ts';
+import { byName, type Member } from './members.ts';
+import { expectBack, leave } from './rounds.ts';
+import type { Run } from './runState.ts';
+
+/** What a journal keeps of a run. */
+export function snapshotOf({ options, phase, wants, members, rounds, committed, missed }: Run): RunSnapshot {
+  return {
+    ...{ id: options.id, phase, wants, committed, missed: { ...missed } },
+    lastClosed: rounds.lastClosed,
+    members: byName(members).map(({ connected, sinceMs, progress, ...member }) => member),
+  };
+}
+
+/**
+ * Goes on with a run whose coordinator was away. Nobody is connected; who was in the run is expected back within its
+ * lease, and what it had handed in comes again.
+ */
+export function restore(run: Run, left: RunSnapshot, nowMs: number): void {
+  run.phase = left.phase === 'waiting' ? 'waiting' : 'training';
+  run.wants = left.wants;
+  run.committed = left.committed;
+  Object.assign(run.missed, left.missed);
+  run.rounds.lastClosed = left.lastClosed;
+  // Before the start, a peer has its place for as long as it is connected.
+  if (run.phase === 'waiting') return;
+  for (const kept of left.members) {
+    const state = kept.state === 'lost' ? 'lost' : 'training';
+    // Who had finished is still there, and hands it in again.
+    const member: Member = { ...kept, state, connected: false, sinceMs: nowMs, progress: null, done: null };
+    run.members.set(member.name, member);
+    const part = { teaches: teachesIn(run, member), learns: member.role === 'student' };
+    expectBack(run.rounds, member.name, nowMs, part);
+    if (state === 'lost' || kept.done) leave(run.rounds, member.name, true);
+  }
+}
