@@ -43,7 +43,28 @@ export type Answer =
       readonly reason: string;
       /** The round to go on with, when this peer fell behind the others. */
       readonly nextRound?: number;
+      /** The work is to end here: the step is not to be taken. */
+      readonly ended?: true;
     };
+
+/** What a peer does while its coordinator is away: wait for it, or go on with the labels alone. */
+export type OnCoordinatorLoss = 'wait' | 'continue';
+
+/** The time, and what is to happen later; a test, or a simulation, has its own. */
+export interface Clock {
+  /** Monotonic, in milliseconds. */
+  now(): number;
+  /** Calls `action` once, unless the returned function is called before. */
+  after(ms: number, action: () => void): () => void;
+}
+
+const systemClock: Clock = {
+  now: () => performance.now(),
+  after(ms, action) {
+    const timer = setTimeout(action, ms);
+    return () => clearTimeout(timer);
+  },
+};
 
 export interface SessionOptions {
   readonly hello: Hello;
@@ -52,17 +73,22 @@ export interface SessionOptions {
   readonly patienceMs: number;
   /** Told about every change of the connection, in words. */
   readonly notify: (what: string) => void;
+  readonly clock?: Clock;
 }
 
 /**
- * A peer's side of a run, across reconnects: join, exchange, hand in results. While the connection is away, a student
- * gets no targets and reports are dropped; it joins again by itself, with the same name.
+ * A peer's side of a run, across reconnects: join, exchange, hand in results. While the connection is away, reports are
+ * dropped, and a student waits for its target or gets none, as it was told; it joins again by itself, with the same name.
  */
 export interface Session {
   /** Resolves when the coordinator has let this peer in. @throws {CodistillError} when it refuses or cannot be reached */
   join(): Promise<Welcome>;
-  /** Tells that data and model are loaded, now and after every reconnect. Resolves when training starts. */
-  ready(facts: Omit<Ready, 'type'>): Promise<Start>;
+  /**
+   * Tells that data and model are loaded, now and after every reconnect. Resolves when training starts.
+   *
+   * @param onLoss what to do with the exchange under way when the coordinator is lost after that
+   */
+  ready(facts: Omit<Ready, 'type'>, onLoss?: OnCoordinatorLoss): Promise<Start>;
   /**
    * Exchanges predictions for a target; never rejects while the run goes on.
    *
@@ -81,6 +107,8 @@ export interface Session {
   online(): Promise<void>;
   /** Whether the run is over for this peer: there is no connection, and there will be none. */
   isOver(): boolean;
+  /** Aborted when the peer waited for its coordinator in vain: its training is to end. */
+  readonly lost: AbortSignal;
   /** Leaves, whatever is under way; harmless when it is closed already. */
   close(): void;
 }
@@ -95,7 +123,7 @@ const CLOSING_MS = 1_000;
 /** Of other peers' weights: a mebibyte each. */
 const MAX_EARLY_PIECES = 256;
 
-const INTERRUPTED: Answer = { kind: 'none', reason: 'interrupted' };
+const INTERRUPTED: Answer = { kind: 'none', reason: 'interrupted', ended: true };
 
 interface Deferred<T> {
   readonly promise: Promise<T>;
@@ -104,12 +132,13 @@ interface Deferred<T> {
 }
 
 export function createSession(options: SessionOptions): Session {
+  const { clock = systemClock } = options;
   const jitter = createRandom('backoff', options.hello.incarnation);
   let socket: Socket | null = null;
   let attempt = 0;
-  let unreachableSince: number | null = performance.now();
-  let retryTimer: ReturnType<typeof setTimeout> | undefined;
-  let silenceTimer: ReturnType<typeof setTimeout> | undefined;
+  let unreachableSince: number | null = clock.now();
+  let cancelRetry = (): void => {};
+  let cancelSilence = (): void => {};
   /** How far this peer ever came. */
   let phase: 'connecting' | 'joined' | 'started' | 'closed' = 'connecting';
   /** How far the present connection came. */
@@ -119,6 +148,10 @@ export function createSession(options: SessionOptions): Session {
   let ready: Ready | null = null;
   let results: readonly PeerMessage[] | null = null;
   let abandoned = false;
+  let onLoss: OnCoordinatorLoss = 'continue';
+  /** The round that it came to. */
+  let round: number | null = null;
+  const lost = new AbortController();
   /** Pieces that came before anybody listened. */
   const early: MessageOf<CoordinatorMessage, 'checkpoint'>[] = [];
   let onCheckpoint = (piece: MessageOf<CoordinatorMessage, 'checkpoint'>): void => {
@@ -148,8 +181,8 @@ export function createSession(options: SessionOptions): Session {
   };
 
   const cutAfter = (ms: number, cut = (): void => socket?.terminate()): void => {
-    clearTimeout(silenceTimer);
-    silenceTimer = setTimeout(cut, ms);
+    cancelSilence();
+    cancelSilence = clock.after(ms, cut);
   };
 
   const alive = (): void => {
@@ -160,9 +193,9 @@ export function createSession(options: SessionOptions): Session {
   const leave = (code: CloseCode, reason: string): void => {
     phase = 'closed';
     link = 'down';
-    clearTimeout(retryTimer);
-    clearTimeout(silenceTimer);
-    answer({ kind: 'none', reason });
+    cancelRetry();
+    cancelSilence();
+    answer({ kind: 'none', reason, ...(lost.signal.aborted && { ended: true }) });
     settleAwaiting();
     if (!socket) return;
     socket.close(code, reason);
@@ -173,6 +206,7 @@ export function createSession(options: SessionOptions): Session {
   const fail = (error: CodistillError, code: CloseCode = CloseCode.finished, reason = 'leaving'): void => {
     // A student that trains learns of it at the end only; whoever watches should not.
     if (phase === 'started' && results === null) options.notify(error.message);
+    if (onLoss === 'wait') lost.abort();
     leave(code, reason);
     for (const waiting of [joined, started, finished]) waiting.reject(error);
   };
@@ -204,8 +238,8 @@ export function createSession(options: SessionOptions): Session {
   const closed = (code: number, reason: string, error: Error | null): void => {
     socket = null;
     link = 'down';
-    clearTimeout(silenceTimer);
-    answer({ kind: 'none', reason: 'disconnected' });
+    cancelSilence();
+    if (onLoss === 'continue' || phase === 'closed') answer({ kind: 'none', reason: 'disconnected' });
     if (phase === 'closed') return;
     if (!shouldReconnect(code)) {
       const why = reason || closeCodeInfo(code)?.meaning;
@@ -217,11 +251,11 @@ export function createSession(options: SessionOptions): Session {
       );
       return;
     }
-    unreachableSince ??= performance.now();
+    unreachableSince ??= clock.now();
     const cause = error ? error.message || String(error) : reason || `close code ${code}`;
-    // Once in, a peer trains on without the coordinator; it only gives up where nothing is left to do without it.
-    const idle = phase !== 'started' || results !== null;
-    if (idle && performance.now() - unreachableSince > options.patienceMs) {
+    // Once in, a peer may train on without the coordinator; it only gives up where nothing is left to do without it.
+    const idle = phase !== 'started' || results !== null || onLoss === 'wait';
+    if (idle && clock.now() - unreachableSince > options.patienceMs) {
       const seconds = options.patienceMs / 1000;
       fail(
         new CodistillError(
@@ -234,7 +268,7 @@ export function createSession(options: SessionOptions): Session {
     const delay = backoffMs(attempt, jitter.uniform());
     attempt += 1;
     options.notify(`not connected (${cause}); next attempt in ${(delay / 1000).toFixed(1)} s`);
-    retryTimer = setTimeout(connect, delay);
+    cancelRetry = clock.after(delay, connect);
   };
 
   const receive = (message: CoordinatorMessage): void => {
@@ -253,7 +287,7 @@ export function createSession(options: SessionOptions): Session {
         if (phase === 'connecting') phase = 'joined';
         options.notify(`joined run ${message.run} as ${message.name}`);
         joined.resolve(message);
-        if (ready) send(ready);
+        if (ready) send({ ...ready, ...(round !== null && { step: round }) });
         for (const result of results ?? []) send(result);
         return;
       }
@@ -261,6 +295,8 @@ export function createSession(options: SessionOptions): Session {
         phase = 'started';
         link = 'started';
         started.resolve(message);
+        // What was under way when the connection was lost: it is answered once, however often it is sent.
+        if (pending) send({ type: 'logits', ...pending.request });
         settleAwaiting();
         return;
       case 'target':
@@ -319,17 +355,22 @@ export function createSession(options: SessionOptions): Session {
       connect();
       return joined.promise;
     },
-    ready(facts) {
+    ready(facts, onLossThen = 'continue') {
       ready = { type: 'ready', ...facts };
+      void started.promise.then(() => {
+        onLoss = onLossThen;
+      });
       if (link === 'welcomed') send(ready);
       return started.promise;
     },
     exchange(request, shape) {
-      if (link !== 'started') return Promise.resolve({ kind: 'none', reason: 'disconnected' });
+      round = request.round;
+      const waits = onLoss === 'wait' && phase === 'started';
+      if (link !== 'started' && !waits) return Promise.resolve({ kind: 'none', reason: 'disconnected' });
       return new Promise((resolve) => {
         pending = { request, shape, resolve };
         // Sent in any case: the others of the round wait for it.
-        send({ type: 'logits', ...request });
+        if (link === 'started') send({ type: 'logits', ...request });
         if (abandoned) answer(INTERRUPTED);
       });
     },
@@ -339,7 +380,7 @@ export function createSession(options: SessionOptions): Session {
     finish(messages) {
       results = messages;
       // Patience begins here: until now, there was training to do.
-      if (unreachableSince !== null) unreachableSince = performance.now();
+      if (unreachableSince !== null) unreachableSince = clock.now();
       if (link === 'started' || link === 'welcomed') for (const message of messages) send(message);
       return finished.promise;
     },
@@ -353,6 +394,7 @@ export function createSession(options: SessionOptions): Session {
       for (const piece of early.splice(0)) listener(piece);
     },
     isOver: () => phase === 'closed',
+    lost: lost.signal,
     online() {
       if (link === 'started' || phase === 'closed') return Promise.resolve();
       return new Promise((resolve) => awaiting.push(resolve));

@@ -27,6 +27,8 @@ export interface Teaching {
   readonly waitedMs: number;
   /** The step to go on with, when this student fell behind the others. */
   readonly nextStep?: number;
+  /** The training is to end before this step. */
+  readonly ended?: true | undefined;
 }
 
 /** Where a student's targets come from. */
@@ -83,8 +85,8 @@ export function peerTeachers(
       const answer = await session.exchange(request, student.logits.shape);
       const waitedMs = performance.now() - sentAt;
       if (answer.kind === 'target') return { target: tensorsOf(answer, student.logits.shape), waitedMs };
-      const nextStep = answer.nextRound;
-      return { target: null, waitedMs, ...(nextStep !== undefined && { nextStep }) };
+      const { nextRound: nextStep, ended } = answer;
+      return { target: null, waitedMs, ...(nextStep !== undefined && { nextStep }), ended };
     },
     updated: (step) => options.ema?.update(step),
   };

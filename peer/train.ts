@@ -14,7 +14,7 @@ import { learningRateAt, weightDecayShareAt } from '../src/training/schedules.ts
 import type { StudentLoss } from '../src/training/studentLoss.ts';
 import { type Vjp, vjp } from '../src/training/vjp.ts';
 import type { TrainingLog } from './log.ts';
-import type { TeacherSource } from './teachers.ts';
+import type { TeacherSource, Teaching } from './teachers.ts';
 
 export interface Training {
   readonly peer: string;
@@ -79,7 +79,8 @@ export async function train(run: Training): Promise<number> {
     const share = distillationShareAt(step, steps, distill);
     const lesson = { step, ids, images, labels: batch.labels, student };
     const taught = share > 0 && loss.objective.teachers !== 'none';
-    const teaching = taught ? await teachers.teach(lesson) : { target: null, waitedMs: 0 };
+    const teaching: Teaching = taught ? await teachers.teach(lesson) : { target: null, waitedMs: 0 };
+    if (teaching.ended) return step;
     const teacher = teaching.target;
     for (const one of teacher ? [teacher, ...(teacher.apart ?? [])] : []) {
       for (const tensor of [one.logits, ...Object.values(one.encodings)]) hold(tensor);

@@ -186,6 +186,12 @@ const exchange = z
       .describe('least number of teachers that a target is made of'),
     maxWait: duration.prefault('10s').describe('longest wait for a target; then the step uses labels alone'),
     lease: duration.prefault('30s').describe('how long a silent peer keeps its place in the run'),
+    onCoordinatorLoss: z
+      .enum(['continue', 'wait'])
+      .default('continue')
+      .describe(
+        'what a student does while the coordinator is away: train on with the labels alone, or wait for its target',
+      ),
   })
   .prefault({});
 

@@ -34,6 +34,7 @@ const defaults = {
     quorum: 1,
     maxWait: 10_000,
     lease: 30_000,
+    onCoordinatorLoss: 'continue',
   },
   peers: [{ model: 'cnn-s', count: 2, role: 'student', backend: 'auto' }],
   compare: [],

@@ -64,6 +64,41 @@ describe('a session that loses its connection', () => {
     expect(await exchanged).toMatchObject({ kind: 'target' });
   });
 
+  it('that was told to wait sends what is under way again, and gets its target then', async () => {
+    const peer = await createStarted('wait');
+    const exchanged = peer.session.exchange(request, SHAPE);
+    reconnect(peer);
+    letIn(peer);
+    // Where it is, so that the coordinator knows which rounds it has missed.
+    expect(peer.latest().said).toEqual([
+      expect.objectContaining({ type: 'hello' }),
+      { type: 'ready', ...facts, step: request.round },
+      { type: 'logits', ...request },
+    ]);
+    peer.latest().say(target());
+    expect(await exchanged).toMatchObject({ kind: 'target' });
+  });
+
+  it('that was told to wait keeps what comes up while it is away, too', async () => {
+    const peer = await createStarted('wait');
+    reconnect(peer);
+    const exchanged = peer.session.exchange(request, SHAPE);
+    letIn(peer);
+    peer.latest().say(target());
+    expect(await exchanged).toMatchObject({ kind: 'target' });
+  });
+
+  it('that was told to wait ends the work after its patience, without the step that was under way', async () => {
+    const peer = await createStarted('wait');
+    const exchanged = peer.session.exchange(request, SHAPE);
+    expect(peer.session.lost.aborted).toBe(false);
+    const waited = refuseAll(peer);
+    expect(await exchanged).toMatchObject({ kind: 'none', ended: true });
+    expect(peer.session.lost.aborted).toBe(true);
+    expect(waited).toBeGreaterThan(PATIENCE_MS);
+    await expect(peer.session.finish([done])).rejects.toMatchObject({ exitCode: ExitCode.unreachable });
+  });
+
   it('gets ready with the new connection when it was away while it loaded', async () => {
     const peer = createPeer();
     void peer.session.join();

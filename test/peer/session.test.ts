@@ -86,11 +86,11 @@ describe('a session', () => {
     const { session, latest } = await createStarted();
     const pending = session.exchange(request, SHAPE);
     session.abandon();
-    expect(await pending).toEqual({ kind: 'none', reason: 'interrupted' });
+    expect(await pending).toEqual({ kind: 'none', reason: 'interrupted', ended: true });
 
     // The others of the round still get theirs.
     const later = session.exchange({ ...request, round: 6 }, SHAPE);
-    expect(await later).toEqual({ kind: 'none', reason: 'interrupted' });
+    expect(await later).toEqual({ kind: 'none', reason: 'interrupted', ended: true });
     expect(latest().said.at(-1)).toMatchObject({ type: 'logits', round: 6 });
   });
 

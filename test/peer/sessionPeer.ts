@@ -1,5 +1,5 @@
 import { vi } from 'vitest';
-import { createSession } from '../../peer/session.ts';
+import { createSession, type OnCoordinatorLoss } from '../../peer/session.ts';
 import { getCodec } from '../../src/codec/index.ts';
 import type { CoordinatorMessage, MessageOf, PeerMessage } from '../../src/protocol/messages.ts';
 import { createNetwork, START, WELCOME } from './support.ts';
@@ -89,13 +89,13 @@ export function letIn({ latest }: Peer): void {
 }
 
 /** A peer that trains: joined, ready, started. */
-export async function createStarted(): Promise<Peer> {
+export async function createStarted(onLoss?: OnCoordinatorLoss): Promise<Peer> {
   const peer = createPeer();
   const joined = peer.session.join();
   peer.latest().open();
   peer.latest().say(WELCOME);
   await joined;
-  const started = peer.session.ready(facts);
+  const started = peer.session.ready(facts, onLoss);
   peer.latest().say(START);
   await started;
   return peer;
