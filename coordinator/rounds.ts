@@ -89,7 +89,7 @@ export function contribute(rounds: Rounds, contribution: Contribution, nowMs: nu
   if (!student) throw new Error(`internal: logits from "${peer}", who never joined`);
   student.busy = false;
   const existing = rounds.open.get(round);
-  if (!existing && round <= rounds.lastClosed) return [answerLate(rounds, student, peer, round)];
+  if (!existing && round <= rounds.lastClosed) return [answerLate(rounds, student, peer, round, nowMs)];
 
   student.round = Math.max(student.round, round);
   Object.assign(student, { lagging: false, behind: false });
@@ -249,10 +249,17 @@ function skipAhead(rounds: Rounds, peer: string, round: number): RoundEffect {
   return { type: 'advance', peer, round, nextRound };
 }
 
-function answerLate(rounds: Rounds, student: Student, peer: string, round: number): RoundEffect {
+function answerLate(
+  rounds: Rounds,
+  student: Student,
+  peer: string,
+  round: number,
+  nowMs: number,
+): RoundEffect {
   const ahead = [...rounds.open.keys()].filter((open) => open > round);
   const nextRound = ahead.length > 0 ? Math.min(...ahead) : rounds.lastClosed + 1;
-  student.resumesAt = nextRound;
+  // The round that it is sent to may be open for long: its own time begins now.
+  Object.assign(student, { resumesAt: nextRound, busyAtMs: nowMs });
   student.round = Math.max(student.round, round);
   student.lagging = student.strikes >= MAX_STRIKES;
   student.behind = false;

@@ -149,6 +149,7 @@ export function createSession(options: SessionOptions): Session {
   let results: readonly PeerMessage[] | null = null;
   let abandoned = false;
   let onLoss: OnCoordinatorLoss = 'continue';
+  let onLossOnceStarted: OnCoordinatorLoss = onLoss;
   /** The round that it came to. */
   let round: number | null = null;
   const lost = new AbortController();
@@ -294,6 +295,7 @@ export function createSession(options: SessionOptions): Session {
       case 'start':
         phase = 'started';
         link = 'started';
+        onLoss = onLossOnceStarted;
         started.resolve(message);
         // What was under way when the connection was lost: it is answered once, however often it is sent.
         if (pending) send({ type: 'logits', ...pending.request });
@@ -357,9 +359,7 @@ export function createSession(options: SessionOptions): Session {
     },
     ready(facts, onLossThen = 'continue') {
       ready = { type: 'ready', ...facts };
-      void started.promise.then(() => {
-        onLoss = onLossThen;
-      });
+      onLossOnceStarted = onLossThen;
       if (link === 'welcomed') send(ready);
       return started.promise;
     },

@@ -107,7 +107,7 @@ describe('a journal', () => {
     }
     journal.close();
     const whole = readFileSync(path);
-    for (let length = ends[0]!; length <= whole.length; length++) {
+    for (let length = ends[0]!; length <= whole.length; length += 3) {
       writeFileSync(path, whole);
       truncateSync(path, length);
       const cut = open(folder);
@@ -133,7 +133,7 @@ describe('a journal', () => {
     journal.close();
     const whole = readFileSync(path);
     const random = createRandom('flips');
-    for (let i = 0; i < 300; i++) {
+    for (let i = 0; i < 100; i++) {
       const flipped = Buffer.from(whole);
       const at = random.below(whole.length);
       flipped[at] = flipped[at]! ^ (1 << random.below(8));
