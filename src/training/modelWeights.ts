@@ -10,8 +10,13 @@ export async function readVariables(
 ): Promise<Map<string, SafeTensor>> {
   const tensors = new Map<string, SafeTensor>();
   for (const [name, variable] of variables) {
-    const values = await variable.data<'float32'>();
-    tensors.set(prefix + name, { dtype: 'F32', shape: variable.shape, values });
+    const { shape } = variable;
+    tensors.set(
+      prefix + name,
+      dtypeOf(name, variable) === 'F32'
+        ? { dtype: 'F32', shape, values: await variable.data<'float32'>() }
+        : { dtype: 'I32', shape, values: await variable.data<'int32'>() },
+    );
   }
   return tensors;
 }
@@ -27,23 +32,42 @@ export function weightsOf(model: Model): Map<string, tf.Variable> {
  * @throws {DataError} when names or shapes are not those of the model; it is left as it was
  */
 export function assignWeights(model: Model, tensors: ReadonlyMap<string, SafeTensor>): void {
-  const variables = weightsOf(model);
+  assignVariables(weightsOf(model), tensors, model.name);
+}
+
+/**
+ * Gives variables the values that a file has under their names.
+ *
+ * @param owner whose variables they are, for the message
+ * @throws {DataError} when names, types or shapes differ; all variables are left as they were
+ */
+export function assignVariables(
+  variables: ReadonlyMap<string, tf.Variable>,
+  tensors: ReadonlyMap<string, SafeTensor>,
+  owner: string,
+): void {
   const unknown = [...tensors.keys()].find((name) => !variables.has(name));
-  if (unknown !== undefined)
-    throw new DataError(`The weights have "${unknown}", which ${model.name} has not.`);
+  if (unknown !== undefined) throw new DataError(`The weights have "${unknown}", which ${owner} has not.`);
   for (const [name, variable] of variables) {
     const tensor = tensors.get(name);
-    if (!tensor) throw new DataError(`The weights lack "${name}" of ${model.name}.`);
-    if (tensor.dtype !== 'F32' || String(tensor.shape) !== String(variable.shape)) {
+    if (!tensor) throw new DataError(`The weights lack "${name}" of ${owner}.`);
+    const dtype = dtypeOf(name, variable);
+    if (tensor.dtype !== dtype || String(tensor.shape) !== String(variable.shape)) {
       throw new DataError(
-        `"${name}": expected F32 [${variable.shape}], as ${model.name} has it, got ${tensor.dtype} [${tensor.shape}].`,
+        `"${name}": expected ${dtype} [${variable.shape}], as ${owner} has it, got ${tensor.dtype} [${tensor.shape}].`,
       );
     }
   }
   tf.tidy(() => {
     for (const [name, variable] of variables) {
       const { values, shape } = tensors.get(name)!;
-      variable.assign(tf.tensor(values, [...shape], 'float32'));
+      variable.assign(tf.tensor(values, [...shape], variable.dtype));
     }
   });
+}
+
+function dtypeOf(name: string, { dtype }: tf.Variable): SafeTensor['dtype'] {
+  if (dtype === 'float32') return 'F32';
+  if (dtype === 'int32') return 'I32';
+  throw new Error(`"${name}": expected a variable of float32 or int32, got ${dtype}.`);
 }

@@ -19,6 +19,11 @@ export interface SafetensorsContent {
 const METADATA = '__metadata__';
 const LENGTH_BYTES = 8;
 const ELEMENT_BYTES = 4;
+/** Of a header, as in the format's reference implementation: parsing takes many times the header's own memory. */
+const MAX_HEADER_BYTES = 100_000_000;
+/** Of something wrong that a message quotes. */
+const SHOWN_CHARACTERS = 100;
+const SHOWN_ITEMS = 16;
 
 function elementsOf(shape: readonly number[]): number {
   return shape.reduce((product, size) => product * size, 1);
@@ -64,6 +69,8 @@ export function encodeSafetensors(
 /**
  * Reads safetensors. The values are copies, so that they outlive `bytes` and may be read from any offset.
  *
+ * No memory is taken for what the file only says that it holds.
+ *
  * @throws {DataError} on anything but a whole, well-formed file of float32 and int32 tensors
  */
 export function decodeSafetensors(bytes: Uint8Array): SafetensorsContent {
@@ -79,12 +86,12 @@ export function decodeSafetensors(bytes: Uint8Array): SafetensorsContent {
   for (const { name, dtype, shape, begin, end } of entries) {
     if (begin !== expected) {
       throw new DataError(
-        `Tensor "${name}": expected its bytes to begin at ${expected}, where the one before ends, got ${begin}.`,
+        `Tensor ${shown(name)}: expected its bytes to begin at ${expected}, where the one before ends, got ${begin}.`,
       );
     }
     if (dataStart + end > bytes.length) {
       throw new DataError(
-        `Tensor "${name}": its bytes end at ${end}, but the file holds only ${bytes.length - dataStart} bytes of tensors.`,
+        `Tensor ${shown(name)}: its bytes end at ${end}, but the file holds only ${bytes.length - dataStart} bytes of tensors.`,
       );
     }
     expected = end;
@@ -114,6 +121,9 @@ function headerLength(bytes: Uint8Array): number {
   if (length > BigInt(available)) {
     throw new DataError(`Expected a header of ${length} bytes, but only ${available} follow its length.`);
   }
+  if (length > MAX_HEADER_BYTES) {
+    throw new DataError(`Expected a header of at most ${MAX_HEADER_BYTES} bytes, got one of ${length}.`);
+  }
   return Number(length);
 }
 
@@ -130,19 +140,29 @@ function parseHeader(bytes: Uint8Array): Map<string, unknown> {
   if (!isRecord(parsed)) throw new DataError('Expected a JSON object as safetensors header.');
   const seen = new Set<string>();
   for (const name of topLevelKeys(text)) {
-    if (seen.has(name)) throw new DataError(`The name "${name}" stands twice in the safetensors header.`);
+    if (seen.has(name))
+      throw new DataError(`The name ${shown(name)} stands twice in the safetensors header.`);
     seen.add(name);
   }
   return new Map(Object.entries(parsed));
 }
 
-/** The keys of a JSON object's outermost level, repeated ones too. `json` must be valid. */
+/**
+ * The keys of a JSON object's outermost level, repeated ones too. `json` must be valid. By hand: a pattern would run out of
+ * stack on a long string.
+ */
 function* topLevelKeys(json: string): Generator<string> {
   let depth = 0;
-  for (const [token, colon] of json.matchAll(/"(?:[^"\\]|\\.)*"(\s*:)?|[{}[\]]/g)) {
-    if (token === '{' || token === '[') depth++;
-    else if (token === '}' || token === ']') depth--;
-    else if (depth === 1 && colon !== undefined) yield JSON.parse(token.slice(0, -colon.length)) as string;
+  let afterColon = false;
+  for (let i = 0; i < json.length; i++) {
+    const character = json[i]!;
+    if (character === '"') {
+      const start = i;
+      for (i++; json[i] !== '"'; i++) if (json[i] === '\\') i++;
+      if (depth === 1 && !afterColon) yield JSON.parse(json.slice(start, i + 1)) as string;
+    } else if (character === '{' || character === '[') depth++;
+    else if (character === '}' || character === ']') depth--;
+    else if (character === ':' || character === ',') afterColon = character === ':';
   }
 }
 
@@ -150,7 +170,7 @@ function parseMetadata(value: unknown): Record<string, string> {
   if (!isRecord(value)) throw new DataError(`Expected "${METADATA}" to be an object of strings.`);
   for (const [key, text] of Object.entries(value)) {
     if (typeof text !== 'string') {
-      throw new DataError(`Metadata "${key}": expected a string, got ${JSON.stringify(text)}.`);
+      throw new DataError(`Metadata ${shown(key)}: expected a string, got ${shown(text)}.`);
     }
   }
   return value as Record<string, string>;
@@ -168,26 +188,35 @@ interface Entry {
 function parseEntry(name: string, value: unknown): Entry {
   const { dtype, shape, data_offsets: offsets } = isRecord(value) ? value : {};
   if (dtype !== 'F32' && dtype !== 'I32') {
-    throw new DataError(`Tensor "${name}": expected dtype F32 or I32, got ${JSON.stringify(dtype)}.`);
+    throw new DataError(`Tensor ${shown(name)}: expected dtype F32 or I32, got ${shown(dtype)}.`);
   }
   if (!isSizes(shape)) {
     throw new DataError(
-      `Tensor "${name}": expected a shape of non-negative integers, got ${JSON.stringify(shape)}.`,
+      `Tensor ${shown(name)}: expected a shape of non-negative integers, got ${shown(shape)}.`,
     );
   }
   if (!isSizes(offsets) || offsets.length !== 2) {
-    throw new DataError(
-      `Tensor "${name}": expected data_offsets [begin, end], got ${JSON.stringify(offsets)}.`,
-    );
+    throw new DataError(`Tensor ${shown(name)}: expected data_offsets [begin, end], got ${shown(offsets)}.`);
   }
   const [begin, end] = offsets as [number, number];
   const size = elementsOf(shape) * ELEMENT_BYTES;
   if (end - begin !== size) {
     throw new DataError(
-      `Tensor "${name}": expected ${size} bytes for ${dtype} [${shape}], but its offsets span ${end - begin}.`,
+      `Tensor ${shown(name)}: expected ${size} bytes for ${dtype} ${shown(shape)}, but its offsets span ${end - begin}.`,
     );
   }
   return { name, dtype, shape, begin, end };
+}
+
+/** What stands in a file, for a message: short, however long or deep it is. */
+function shown(value: unknown): string {
+  if (Array.isArray(value)) {
+    const items = value.slice(0, SHOWN_ITEMS).map((item) => (Array.isArray(item) ? '[...]' : shown(item)));
+    return `[${items.join(',')}${value.length > SHOWN_ITEMS ? ',...' : ''}]`;
+  }
+  if (isRecord(value)) return 'an object';
+  const text = JSON.stringify(value) ?? 'nothing';
+  return text.length > SHOWN_CHARACTERS ? `${text.slice(0, SHOWN_CHARACTERS)}...` : text;
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

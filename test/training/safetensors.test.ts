@@ -20,6 +20,17 @@ function fileOf(header: string, dataBytes: number, statedLength = Buffer.byteLen
 const entry = (begin: number, end: number, shape = `[${(end - begin) / 4}]`, dtype = 'F32'): string =>
   `{"dtype":"${dtype}","shape":${shape},"data_offsets":[${begin},${end}]}`;
 
+/** What a refusal says. */
+function messageOf(decode: () => unknown): string {
+  try {
+    decode();
+  } catch (error) {
+    expect(error).toBeInstanceOf(DataError);
+    return (error as DataError).message;
+  }
+  throw new Error('it was not refused');
+}
+
 describe('a safetensors file', () => {
   test('gives back names, order, shapes, bits and metadata', () => {
     const bytes = encodeSafetensors(tensors, { step: '12', model: 'cnn-s' });
@@ -93,7 +104,7 @@ describe('decodeSafetensors', () => {
     ['a header that is not UTF-8', Buffer.from('0400000000000000227bff22', 'hex'), 'header of JSON'],
     ['a header that is not an object', fileOf('[1]', 0), 'Expected a JSON object'],
     ['metadata that are not strings', fileOf('{"__metadata__":{"step":1}}', 0), 'expected a string, got 1'],
-    ['an entry that is not an object', fileOf('{"a":null}', 0), 'expected dtype F32 or I32, got undefined'],
+    ['an entry that is not an object', fileOf('{"a":null}', 0), 'expected dtype F32 or I32, got nothing'],
     ['another dtype', fileOf(`{"a":${entry(0, 4, '[2]', 'F16')}}`, 4), 'F32 or I32, got "F16"'],
     ['a negative size', fileOf(`{"a":${entry(0, 4, '[-1]')}}`, 4), 'non-negative integers, got [-1]'],
     [
@@ -126,6 +137,33 @@ describe('decodeSafetensors', () => {
   ])('refuses %s', (_, bytes, message) => {
     expect(() => decodeSafetensors(bytes)).toThrow(DataError);
     expect(() => decodeSafetensors(bytes)).toThrow(message);
+  });
+
+  test('refuses a header above the limit of the format, before it is parsed', () => {
+    const bytes = Buffer.alloc(8 + 100_000_001);
+    bytes.writeBigUInt64LE(100_000_001n);
+    expect(() => decodeSafetensors(bytes)).toThrow(
+      'a header of at most 100000000 bytes, got one of 100000001',
+    );
+  });
+
+  test.each([
+    ['dtype', `{"a":{"dtype":NESTED}}`],
+    ['shape', `{"a":{"dtype":"F32","shape":NESTED}}`],
+    ['offsets', `{"a":{"dtype":"F32","shape":[],"data_offsets":NESTED}}`],
+    ['metadata', `{"__metadata__":{"a":[NESTED]}}`],
+  ])('names %s that is nested without end, or long, in few words', (_, header) => {
+    for (const value of [`${'['.repeat(100_000)}${']'.repeat(100_000)}`, `"${'x'.repeat(100_000)}"`]) {
+      const message = messageOf(() => decodeSafetensors(fileOf(header.replace('NESTED', value), 0)));
+      expect(message).toMatch(/^(Tensor|Metadata) "a": expected/);
+      expect(message.length).toBeLessThan(250);
+    }
+  });
+
+  test('reads names of any length: looking through the header takes no stack', () => {
+    const name = 'x'.repeat(20_000_000);
+    const bytes = fileOf(`{"${name}":${entry(0, 4)}}`, 4);
+    expect([...decodeSafetensors(bytes).tensors.keys()][0]).toHaveLength(name.length);
   });
 
   test('takes names and values that look like header syntax for what they are', () => {
