@@ -20,6 +20,8 @@ export const ExitCode = {
   incomplete: 7,
   /** No backend could be loaded, or the one asked for could not. */
   backend: 8,
+  /** Results could not be saved; what there is was printed. */
+  unsaved: 9,
   /** Stopped by SIGINT or SIGTERM after saving its work. */
   interrupted: 130,
 } as const;
@@ -65,6 +67,14 @@ export class BackendError extends CodistillError {
   override readonly name = 'BackendError';
   constructor(message: string, options?: ErrorOptions) {
     super(message, ExitCode.backend, options);
+  }
+}
+
+/** A file of results that cannot be written: the disk is full, or read-only. */
+export class StorageError extends CodistillError {
+  override readonly name = 'StorageError';
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, ExitCode.unsaved, options);
   }
 }
 

@@ -2,9 +2,10 @@ import { CodistillError, ExitCode, messageOf } from './errors.ts';
 
 /**
  * Runs a program's work to its end and leaves with the documented exit code. Errors meant for people are one line on
- * stderr; others, which are faults of codistill, come with their stack.
+ * stderr; others, which are faults of codistill, come with their stack. A stderr that cannot be written ends nothing.
  */
 export async function runProgram(work: () => Promise<ExitCode>): Promise<void> {
+  process.stderr.on('error', () => {});
   try {
     process.exitCode = await work();
   } catch (error) {

@@ -6,6 +6,7 @@ import {
   ExitCode,
   messageOf,
   ShapeError,
+  StorageError,
   UsageError,
 } from '../src/errors.ts';
 
@@ -21,6 +22,7 @@ describe('errors for people', () => {
       listen: 6,
       incomplete: 7,
       backend: 8,
+      unsaved: 9,
       interrupted: 130,
     });
   });
@@ -30,6 +32,7 @@ describe('errors for people', () => {
     [DataError, 'DataError', ExitCode.data],
     [ShapeError, 'ShapeError', ExitCode.usage],
     [BackendError, 'BackendError', ExitCode.backend],
+    [StorageError, 'StorageError', ExitCode.unsaved],
   ])('carry name, exit code and cause (%o)', (Kind, name, exitCode) => {
     const cause = new Error('why');
     const error = new Kind('what', { cause });

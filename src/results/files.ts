@@ -1,13 +1,13 @@
 import { randomUUID } from 'node:crypto';
-import { createWriteStream, fstatSync, ftruncateSync, openSync, readSync } from 'node:fs';
-import { open, readFile, rename, rm } from 'node:fs/promises';
-import { dirname } from 'node:path';
-import { finished } from 'node:stream/promises';
-import { DataError } from '../errors.ts';
+import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { DataError, messageOf, StorageError } from '../errors.ts';
 
 /**
  * Replaces the file at `path` as a whole: whoever reads it, and whenever the power fails, finds the old content or the
  * new one, never a part. The folder must exist.
+ *
+ * @throws {StorageError} when it cannot be written; the old content stays
  */
 export async function writeFileAtomic(path: string, content: Uint8Array | string): Promise<void> {
   const temporary = `${path}.${randomUUID()}.tmp`;
@@ -20,11 +20,39 @@ export async function writeFileAtomic(path: string, content: Uint8Array | string
       await file.close();
     }
     await rename(temporary, path);
+    await syncFolder(dirname(path));
   } catch (error) {
-    await rm(temporary, { force: true });
-    throw error;
+    await rm(temporary, { force: true }).catch(() => {});
+    throw cannotWrite(path, error);
   }
-  await syncFolder(dirname(path));
+}
+
+/**
+ * Makes a folder, and those above it.
+ *
+ * @throws {StorageError} when it cannot be made
+ */
+export async function makeFolder(path: string): Promise<void> {
+  try {
+    await mkdir(path, { recursive: true });
+  } catch (error) {
+    throw cannotWrite(path, error);
+  }
+}
+
+export function cannotWrite(path: string, cause: unknown): StorageError {
+  const advice = 'Make room on the disk, or see to it that this program may write there.';
+  return new StorageError(`Could not write ${path}: ${messageOf(cause)}. ${advice}`, { cause });
+}
+
+/** What {@link writeFileAtomic} calls a file that is not complete. */
+const TEMPORARY = /\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.tmp$/;
+
+/** Removes the incomplete files that a killed process left in a folder; no other process may be writing there. */
+export async function removeLeftovers(folder: string): Promise<void> {
+  const names = await readdir(folder).catch(() => []);
+  // They do no harm where they cannot be removed.
+  for (const name of names) if (TEMPORARY.test(name)) await rm(join(folder, name)).catch(() => {});
 }
 
 /** A JSON file's text. */
@@ -41,52 +69,6 @@ async function syncFolder(folder: string): Promise<void> {
   } finally {
     await handle.close();
   }
-}
-
-export interface NdjsonWriter {
-  /** Adds one line; returns at once, the line is written in the background. */
-  append(record: unknown): void;
-  /** Resolves when every appended line is on the disk; rejects when one could not be written. */
-  close(): Promise<void>;
-}
-
-/**
- * Opens a file of JSON lines for appending, and creates it if need be. Half a line, left behind by a process that was
- * killed, is removed first, so that it cannot spoil the line after it.
- */
-export function openNdjson(path: string): NdjsonWriter {
-  const fd = openSync(path, 'a+');
-  const { size } = fstatSync(fd);
-  const end = endOfLastLine(fd, size);
-  if (end < size) ftruncateSync(fd, end);
-  const stream = createWriteStream(path, { fd, flush: true });
-  const done = finished(stream);
-  // A failure is reported by close(); until then it must not count as unhandled.
-  done.catch(() => {});
-  return {
-    append: (record) => {
-      if (stream.writableEnded) throw new Error(`Cannot append to ${path}: it was closed.`);
-      stream.write(`${JSON.stringify(record)}\n`);
-    },
-    close: () => {
-      stream.end();
-      return done;
-    },
-  };
-}
-
-/** Offset after the last newline of an open file of `size` bytes, found from its end in steps of 64 KiB. */
-function endOfLastLine(fd: number, size: number): number {
-  const chunk = Buffer.alloc(65536);
-  let end = size;
-  while (end > 0) {
-    const start = Math.max(0, end - chunk.length);
-    const length = readSync(fd, chunk, 0, end - start, start);
-    const newline = chunk.subarray(0, length).lastIndexOf(0x0a);
-    if (newline !== -1) return start + newline + 1;
-    end = start;
-  }
-  return 0;
 }
 
 /**

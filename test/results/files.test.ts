@@ -1,8 +1,9 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { mkdir, mkdtemp, readdir, readFile, rm, watch, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { openNdjson, readNdjson, writeFileAtomic } from '../../src/results/files.ts';
+import { removeLeftovers, writeFileAtomic } from '../../src/results/files.ts';
 
 let folder: string;
 beforeEach(async () => {
@@ -39,55 +40,28 @@ describe('writeFileAtomic', () => {
   });
 });
 
-describe('an ndjson file', () => {
-  test('holds, after close, everything appended, in order', async () => {
-    const path = join(folder, 'metrics.ndjson');
-    const writer = openNdjson(path);
-    const records = Array.from({ length: 5000 }, (_, step) => ({ step, text: 'line\nbreak é' }));
-    for (const record of records) writer.append(record);
-    await writer.close();
-    expect(await readNdjson(path)).toEqual(records);
+describe('leftovers', () => {
+  test('are what a killed process left half-written, and nothing else', async () => {
+    const others = ['weights.safetensors', 'mine.tmp', 'a-b-c-d.tmp'];
+    const half = `summary.json.${randomUUID()}.tmp`;
+    for (const name of [...others, half]) await writeFile(join(folder, name), '');
+    await removeLeftovers(folder);
+    expect((await readdir(folder)).sort()).toEqual(others.sort());
+    await removeLeftovers(join(folder, 'absent'));
   });
 
-  test('goes on after the last record when it is opened again', async () => {
-    const path = join(folder, 'metrics.ndjson');
-    for (const step of [1, 2]) {
-      const writer = openNdjson(path);
-      writer.append({ step });
-      await writer.close();
+  test('have the names that writeFileAtomic gives', async () => {
+    const writing = writeFileAtomic(join(folder, 'x'), 'y'.repeat(1e6));
+    const watcher = watch(folder);
+    const names: string[] = [];
+    for await (const { filename } of watcher) {
+      names.push(filename!);
+      if (filename === 'x') break;
     }
-    expect(await readNdjson(path)).toEqual([{ step: 1 }, { step: 2 }]);
-  });
-
-  test.each([
-    ['short', 7],
-    ['longer than a chunk', 150_000],
-  ])('loses a torn last line, %s, and nothing else', async (_, length) => {
-    const path = join(folder, 'metrics.ndjson');
-    await writeFile(path, `{"step":1}\n{"step":2}\n{"step":"${'3'.repeat(length)}`);
-    expect(await readNdjson(path)).toEqual([{ step: 1 }, { step: 2 }]);
-    const writer = openNdjson(path);
-    writer.append({ step: 3 });
-    await writer.close();
-    expect(await readNdjson(path)).toEqual([{ step: 1 }, { step: 2 }, { step: 3 }]);
-  });
-
-  test('is refused when a line before the last is broken', async () => {
-    const path = join(folder, 'metrics.ndjson');
-    await writeFile(path, '{"step":1}\n{"st\n{"step":3}\n');
-    await expect(readNdjson(path)).rejects.toThrow('line 2: expected JSON, got "{\\"st".');
-  });
-
-  test('may be closed twice, but not appended to after that', async () => {
-    const writer = openNdjson(join(folder, 'events.ndjson'));
-    await writer.close();
-    await writer.close();
-    expect(() => writer.append({})).toThrow('closed');
-  });
-
-  test('reports at close what could not be written', async () => {
-    const writer = openNdjson('/dev/full');
-    writer.append({ step: 1 });
-    await expect(writer.close()).rejects.toThrow('ENOSPC');
+    await writing;
+    const [temporary] = names.filter((name) => name !== 'x');
+    await writeFile(join(folder, temporary!), '');
+    await removeLeftovers(folder);
+    expect(await readdir(folder)).toEqual(['x']);
   });
 });

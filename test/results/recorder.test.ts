@@ -1,9 +1,11 @@
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { EventEmitter, once as waitFor } from 'node:events';
+import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { UsageError } from '../../src/errors.ts';
+import { StorageError, UsageError } from '../../src/errors.ts';
+import type { Logger } from '../../src/logger.ts';
 import { readNdjson } from '../../src/results/files.ts';
-import { expectNoRun, metricsOf, openRecorder } from '../../src/results/recorder.ts';
+import { expectNoRun, metricsOf, openRecorder, SUMMARY_NOT_SAVED } from '../../src/results/recorder.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';
 
 const NOW = '2026-01-31T14:25:30.123Z';
@@ -99,6 +101,61 @@ describe('a recorder', () => {
     recorder.metrics(evaluation);
     await recorder.close({});
     expect(await readNdjson(join(folder, 'metrics.ndjson'))).toHaveLength(1);
+  });
+});
+
+describe('a disk that takes nothing', () => {
+  type Log = [text: string, fields: Record<string, unknown>];
+  function logger() {
+    const log: Log[] = [];
+    const note = (fields: Record<string, unknown>, text: string): void => void log.push([text, fields]);
+    return { log, logger: { error: note, info: note } as unknown as Logger };
+  }
+
+  test('ends no recording; at the end it is a failure, and the summary is saved where it can be', async () => {
+    const folder = await temporaryFolder();
+    await symlink('/dev/full', join(folder, 'metrics.ndjson'));
+    const { log, ...options } = logger();
+    const recorder = await openRecorder(folder, {}, options);
+    recorder.event(joined);
+    recorder.metrics(evaluation);
+    recorder.metrics(evaluation);
+    await expect(recorder.close({ method: 'dml' })).rejects.toThrow(/metrics\.ndjson: ENOSPC/);
+    expect(log).toEqual([
+      ['results not saved', { reason: expect.stringMatching(/metrics\.ndjson: ENOSPC/) }],
+    ]);
+    expect(await jsonOf(join(folder, 'summary.json'))).toEqual({ method: 'dml' });
+    expect((await readNdjson(join(folder, 'events.ndjson')))[0]).toMatchObject(joined);
+  });
+
+  test('is an event of the run, too, while that goes on', async () => {
+    const folder = await temporaryFolder();
+    await symlink('/dev/full', join(folder, 'metrics.ndjson'));
+    const failed = new EventEmitter();
+    const error = (): void => void failed.emit('failed');
+    const recorder = await openRecorder(folder, {}, { logger: { error, info: error } as unknown as Logger });
+    const once = waitFor(failed, 'failed');
+    recorder.metrics(evaluation);
+    await once;
+    await expect(recorder.close({})).rejects.toThrow(StorageError);
+    expect(await readNdjson(join(folder, 'events.ndjson'))).toEqual([
+      { time: NOW, event: 'unsaved', reason: expect.stringMatching(/metrics\.ndjson: ENOSPC/) },
+    ]);
+  });
+
+  test('has the summary in the log in its place', async () => {
+    const folder = await temporaryFolder();
+    await mkdir(join(folder, 'summary.json', 'in the way'), { recursive: true });
+    const { log, ...options } = logger();
+    const recorder = await openRecorder(folder, {}, options);
+    await expect(recorder.close({ method: 'dml' })).rejects.toThrow(StorageError);
+    expect(log).toEqual([[SUMMARY_NOT_SAVED, { summary: { method: 'dml' } }]]);
+  });
+
+  test('lets no run begin', async () => {
+    const folder = join(await temporaryFolder(), 'run');
+    await writeFile(folder, 'a file, not a folder');
+    await expect(openRecorder(folder, {})).rejects.toThrow(StorageError);
   });
 });
 
