@@ -4,6 +4,7 @@ import { runSettings } from '../src/config/schema.ts';
 import { ExitCode } from '../src/errors.ts';
 import { createLogger } from '../src/logger.ts';
 import { runProgram, stopOnSignals } from '../src/program.ts';
+import { lockFolder } from '../src/results/lock.ts';
 import { openRecorder } from '../src/results/recorder.ts';
 import { isUnfinished, runFolderName, writeReport } from '../src/results/runFolder.ts';
 import { summaryFile } from '../src/results/summaryFile.ts';
@@ -19,9 +20,10 @@ await runProgram(async () => {
   const logger = createLogger('coordinator', options.logLevel);
   const newId = runFolderName(experiment.name, new Date());
   const folder = options.dir ?? join('runs', newId);
+  await lockFolder(folder, 'program', (what) => logger.info({ what }, 'lock'));
   const journalFolder = join(folder, 'journal');
   const goesOn = hasJournal(journalFolder) && (await isUnfinished(folder));
-  const recorder = await openRecorder(folder, experiment, { goesOn });
+  const recorder = await openRecorder(folder, experiment, { goesOn, logger });
   const journal = fileJournal(journalFolder, {
     maxBytes: options.maxJournalBytes,
     notify(event, reason) {

@@ -124,11 +124,14 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     run.phase = 'finished';
     clearTimeout(timer);
     const summary = summarise(run, interrupted, (now() - startedAtMs) / 1000);
-    await recorder.close(options.summaryFile(summary));
+    const saved = recorder.close(options.summaryFile(summary));
+    // Peers cannot mend this machine's disk: for them, too, the run is over.
+    await saved.catch(() => {});
     for (const connection of connections.values()) {
       if (interrupted) connection.close(CloseCode.draining, 'the coordinator was interrupted');
       else if (connection.peer !== null) connection.send({ type: 'finished' });
     }
+    await saved;
     return summary;
   };
 

@@ -11,6 +11,7 @@ import { findMethods } from '../src/findMethods.ts';
 import { createLogger, type Logger } from '../src/logger.ts';
 import { runProgram, type StopSignal, stopOnSignals } from '../src/program.ts';
 import { LABEL_LENGTH, PROTOCOL_VERSION, TEXT_LENGTH } from '../src/protocol/messages.ts';
+import { lockFolder } from '../src/results/lock.ts';
 import { assignFrom, loadNetwork } from './network.ts';
 import { type PeerOptions, parsePeerOptions } from './options.ts';
 import { learn, teachOthers } from './roles.ts';
@@ -26,6 +27,8 @@ await runProgram(async () => {
   const options = parsePeerOptions(process.argv.slice(2));
   const logger = createLogger('peer', options.logLevel);
   const stop = stopOnSignals();
+  // Before it joins: it would take the place of the process that is there.
+  if (options.dir !== undefined) await lock(options.dir, options, logger);
   const backend = await loadBackend(options.backend, options.gpu);
   logger.info({ backend: backend.name, device: backend.device, refused: backend.refused }, 'backend');
   if (stop.signal.aborted) return stop.exitCode();
@@ -80,6 +83,7 @@ async function takePart(
   const settings = parsed.data;
   const { name, model: modelName } = welcome;
   const folder = options.dir ?? join('runs', welcome.run, 'peers', name);
+  if (options.dir === undefined) await lock(folder, options, logger);
   const network = await loadNetwork({
     name,
     model: modelName,
@@ -114,16 +118,23 @@ async function takePart(
   logger.info({ peers: start.peers, steps: totalSteps(settings, dataset) }, learns ? 'training' : 'teaching');
 
   const context = { network, settings, session, wants, start, stop, logger };
-  const { delivered } = objective
-    ? await learn({ ...context, objective, modelName, folder, weights: options.weights })
+  const { delivered, unsaved } = objective
+    ? await learn({ ...context, objective, modelName, run: welcome.run, folder, weights: options.weights })
     : await teachOthers(context);
   if (stop.signal.aborted) {
     await Promise.race([delivered, new Promise((resolve) => setTimeout(resolve, HURRY_MS))]);
+    if (unsaved) throw unsaved;
     return stop.exitCode();
   }
   await Promise.race([delivered, stopped]);
   network.dispose();
+  if (unsaved) throw unsaved;
   return stop.signal.aborted ? stop.exitCode() : ExitCode.ok;
+}
+
+/** Keeps others out of a student's folder; a teacher has none. */
+async function lock(folder: string, { role }: PeerOptions, logger: Logger): Promise<void> {
+  if (role === 'student') await lockFolder(folder, 'program', (what) => logger.info({ what }, 'lock'));
 }
 
 /** Shapes as they are sent. */

@@ -20,7 +20,7 @@ export function resultMessages(result: WorkResult, labels: Uint16Array, classes:
       imagesPerSecond,
       waitFraction,
       stepMs,
-      weights: result.weightsDigest,
+      ...(result.weightsDigest !== null && { weights: result.weightsDigest }),
     },
   ];
 }

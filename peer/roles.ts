@@ -3,7 +3,7 @@ import { getEncoder } from '../src/distill/encoders/index.ts';
 import type { Objective } from '../src/distill/objective.ts';
 import type { FeatureShapes } from '../src/distill/types.ts';
 import { wantsLabels } from '../src/ensemble/wantsLabels.ts';
-import { UsageError } from '../src/errors.ts';
+import { type StorageError, UsageError } from '../src/errors.ts';
 import type { Logger } from '../src/logger.ts';
 import type { Model } from '../src/models/types.ts';
 import type { StopSignal } from '../src/program.ts';
@@ -38,6 +38,8 @@ export interface StudentPart extends Part {
   readonly objective: Objective;
   /** As the user wrote it: a name, or a path. */
   readonly modelName: string;
+  /** Id of the run. */
+  readonly run: string;
   readonly folder: string;
   /** Path of the weights of the generation that it learns from. */
   readonly weights: string | undefined;
@@ -46,9 +48,11 @@ export interface StudentPart extends Part {
 /**
  * A student's part: train, and hand in the results.
  *
- * @returns what resolves when the coordinator has saved them
+ * @returns what resolves when the coordinator has saved them, and why they could not be saved here
  */
-export async function learn(part: StudentPart): Promise<{ readonly delivered: Promise<void> }> {
+export async function learn(
+  part: StudentPart,
+): Promise<{ readonly delivered: Promise<void>; readonly unsaved: StorageError | null }> {
   const { network, settings, session, start, stop, logger, objective } = part;
   if (start.wants) expectStateless(start.wants);
   const teachers = (start.teachers ?? []).map(({ layers }) => layers);
@@ -58,8 +62,10 @@ export async function learn(part: StudentPart): Promise<{ readonly delivered: Pr
     modelName: part.modelName,
     settings,
     teachers: await teachersOf(student, part),
+    run: part.run,
     folder: part.folder,
     signal: stop.signal,
+    notify: (what) => logger.warn({ what }, 'checkpoints'),
     report: (message) => {
       session.report(message);
       if (message.type === 'notice')
@@ -69,7 +75,9 @@ export async function learn(part: StudentPart): Promise<{ readonly delivered: Pr
   });
   logger.info({ outcome: result.outcome, step: result.step, ...result.final?.evaluation }, 'trained');
   const { test, classNames } = network.dataset;
-  return { delivered: session.finish(resultMessages(result, test.labels, classNames.length)) };
+  const { unsaved } = result;
+  if (unsaved) logger.error({ reason: unsaved.message }, 'results not saved');
+  return { delivered: session.finish(resultMessages(result, test.labels, classNames.length)), unsaved };
 }
 
 /**
@@ -77,14 +85,16 @@ export async function learn(part: StudentPart): Promise<{ readonly delivered: Pr
  *
  * @returns what resolves when the run is over
  */
-export async function teachOthers(part: Part): Promise<{ readonly delivered: Promise<void> }> {
+export async function teachOthers(
+  part: Part,
+): Promise<{ readonly delivered: Promise<void>; readonly unsaved: null }> {
   const { network, session, start, stop } = part;
   const { test, classNames } = network.dataset;
   const logits = await network.predictTestSet(stop.signal, () => session.report(EVALUATING));
   const results = logits ? predictionMessages(logits, test.labels, classNames.length) : [];
   const delivered = session.finish(results);
   if (start.wants && logits) await teach({ ...part, wants: start.wants, signal: stop.signal });
-  return { delivered };
+  return { delivered, unsaved: null };
 }
 
 /** @throws {UsageError} for a method whose teacher has to train something first: a student has no time for that */

@@ -17,6 +17,7 @@ import { ExitCode, UsageError } from '../src/errors.ts';
 import { findMethods } from '../src/findMethods.ts';
 import { createLogger } from '../src/logger.ts';
 import { runProgram, stopOnSignals } from '../src/program.ts';
+import { lockFolder } from '../src/results/lock.ts';
 import { metricsOf, openRecorder } from '../src/results/recorder.ts';
 import { defaultRunFolder, writeReport } from '../src/results/runFolder.ts';
 import { summaryFile } from '../src/results/summaryFile.ts';
@@ -66,9 +67,14 @@ await runProgram(async () => {
   const startedAt = performance.now();
   const seconds = (): number => (performance.now() - startedAt) / 1000;
 
+  await lockFolder(folder, 'program', (what) => logger.info({ what }, 'lock'));
   const { name: backend, device, refused } = await loadBackend(options.backend, options.gpu);
   logger.info({ backend, device, refused }, 'backend');
-  const network = await loadNetwork({ ...options, name, model, settings });
+  const { dataDir, download } = options;
+  const network = await loadNetwork({
+    ...{ name, model, settings, download },
+    ...(dataDir !== undefined && { dataDir }),
+  });
   const student = await createStudent(
     network,
     objectiveFrom(settings.distill, await findMethods(methodsIn(settings.distill))),
@@ -78,7 +84,7 @@ await runProgram(async () => {
   const { dataset } = student;
   logger.info({ model, dataset: dataset.source, folder, steps: totalSteps(settings, dataset) }, 'training');
 
-  const recorder = await openRecorder(folder, experiment);
+  const recorder = await openRecorder(folder, experiment, { logger });
   let status: PeerStatus = {
     ...{
       name,
@@ -124,7 +130,8 @@ await runProgram(async () => {
   const teachers = (await ownTeachers(student, model, planned!.weights)) ?? noTeachers;
   const result = await work({
     ...{ student, modelName: model, settings, teachers, report },
-    ...{ folder: join(folder, 'peers', name), signal: stop.signal },
+    ...{ run: 'self', folder: join(folder, 'peers', name), signal: stop.signal },
+    notify: (what) => logger.warn({ what }, 'checkpoints'),
   });
   logger.info({ outcome: result.outcome, step: result.step, ...result.final?.evaluation }, 'trained');
   const summary = summariseAlone({
@@ -138,5 +145,6 @@ await runProgram(async () => {
   await recorder.close(summaryFile(summary, experiment));
   await writeReport(folder);
   student.dispose();
+  if (result.unsaved) throw result.unsaved;
   return stop.signal.aborted ? stop.exitCode() : ExitCode.ok;
 });

@@ -28,8 +28,12 @@ export interface Training {
   readonly log: TrainingLog;
   /** Called every `evaluateEvery` epochs and after the last step, with the number of steps done. */
   readonly evaluate: (step: number) => Promise<void>;
+  /** Called after every other step, with the number of steps done: saves the student when it is time. */
+  readonly keep: (step: number) => Promise<void>;
   /** Stops the training between two steps. */
   readonly signal: AbortSignal;
+  /** Steps done before, by a training that this one goes on with. */
+  readonly from: number;
 }
 
 /** Steps that a whole training takes. */
@@ -112,14 +116,15 @@ export async function train(run: Training): Promise<number> {
     return next;
   };
 
-  let step = 0;
+  let step = run.from;
   while (step < steps && !run.signal.aborted) {
     const previous = step;
     step = await holding((hold) => takeStep(previous, hold));
     // Computing is synchronous on most backends: without this, sockets and timers would never get their turn.
     await eventLoopTurn();
     const evaluationDue = Math.floor(step / evaluationSteps) > Math.floor(previous / evaluationSteps);
-    if ((evaluationDue || step === steps) && !run.signal.aborted) await run.evaluate(step);
+    if (run.signal.aborted) break;
+    await (evaluationDue || step === steps ? run.evaluate(step) : run.keep(step));
   }
   return step;
 }

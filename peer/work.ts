@@ -1,11 +1,13 @@
 import type { RunSettings } from '../src/config/schema.ts';
+import { StorageError } from '../src/errors.ts';
 import type { BestEvaluation, Evaluation } from '../src/results/types.ts';
 import { evaluateLogits } from '../src/training/metrics.ts';
+import { createCheckpointing } from './checkpointing.ts';
 import { createTrainingLog, type Report, type TrainingLog } from './log.ts';
 import type { Student } from './student.ts';
 import type { TeacherSource } from './teachers.ts';
 import { totalSteps, train } from './train.ts';
-import { saveCheckpoint, saveWeights } from './weightFiles.ts';
+import { saveWeights } from './weightFiles.ts';
 
 export interface WorkOptions {
   readonly student: Student;
@@ -13,10 +15,14 @@ export interface WorkOptions {
   readonly modelName: string;
   readonly settings: RunSettings;
   readonly teachers: TeacherSource;
+  /** Id of the run, for its checkpoints. */
+  readonly run: string;
   /** Where weights and checkpoints go. */
   readonly folder: string;
   readonly signal: AbortSignal;
   readonly report: (message: Report) => void;
+  /** Told when checkpoints cannot be saved, and when they can again, in words. */
+  readonly notify: (what: string) => void;
 }
 
 /** What came out of a student's training. */
@@ -28,18 +34,25 @@ export interface WorkResult {
   readonly final: { readonly logits: Float32Array; readonly evaluation: Evaluation } | null;
   /** The most accurate evaluation, the first of equal ones; `null` without any. */
   readonly best: BestEvaluation | null;
-  /** SHA-256 (hex) of the weights file. */
-  readonly weightsDigest: string;
+  /** SHA-256 (hex) of the weights file; `null` when it could not be written. */
+  readonly weightsDigest: string | null;
+  /** Why the weights, or the checkpoint to go on from, could not be saved; `null` when they are. */
+  readonly unsaved: StorageError | null;
 }
 
 /** A student's whole work: train, evaluate, checkpoint, and save the weights at the end, also when it is interrupted. */
 export async function work(options: WorkOptions): Promise<WorkResult> {
-  const { student, settings, signal, report, folder } = options;
+  const { student, settings, signal, report, folder, run } = options;
   const { model, dataset, optimizer, loss, name } = student;
   const steps = totalSteps(settings, dataset);
   // A tenth of the training, or what the schedules hold back, is time enough to beat guessing.
   const graceSteps = Math.max(100, settings.training.warmUpSteps, Math.ceil(steps / 10));
   const log = createTrainingLog({ classes: model.classes, graceSteps, now: () => performance.now() }, report);
+
+  const checkpoints = createCheckpointing({
+    ...{ folder, student, owner: { run, settings }, notify: options.notify },
+    now: () => performance.now(),
+  });
 
   let final: WorkResult['final'] = null;
   let best: WorkResult['best'] = null;
@@ -56,8 +69,14 @@ export async function work(options: WorkOptions): Promise<WorkResult> {
       report({ type: 'evaluation', step, ...evaluation });
       if (evaluation.accuracy > (best?.accuracy ?? -1)) best = { step, ...evaluation };
       if (step === steps) final = { logits, evaluation };
-      else await saveCheckpoint(folder, student, step);
+      else await checkpoints.save(step, best);
     }
+    log.resume();
+  };
+  const keep = async (step: number): Promise<void> => {
+    if (!checkpoints.isDue()) return;
+    log.pause();
+    await checkpoints.save(step, best);
     log.resume();
   };
 
@@ -72,10 +91,20 @@ export async function work(options: WorkOptions): Promise<WorkResult> {
     teachers,
     log,
     evaluate,
+    keep,
     signal,
+    from: 0,
   });
   log.pause();
-  await saveCheckpoint(folder, student, step);
-  const weightsDigest = await saveWeights(folder, student, options.modelName);
-  return { outcome: final ? 'finished' : 'interrupted', step, log, final, best, weightsDigest };
+  const outcome = final ? 'finished' : 'interrupted';
+  const unsavedCheckpoint = await checkpoints.save(step, best);
+  const weights = await saveWeights(folder, student, options.modelName).catch((error: unknown) => {
+    if (error instanceof StorageError) return error;
+    throw error;
+  });
+  const failed = weights instanceof StorageError;
+  // A training that is over needs no checkpoint any more.
+  const unsaved = failed ? weights : outcome === 'interrupted' ? unsavedCheckpoint : null;
+  const weightsDigest = failed ? null : weights;
+  return { outcome, step, log, final, best, weightsDigest, unsaved };
 }

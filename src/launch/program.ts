@@ -1,10 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createWriteStream } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { createInterface } from 'node:readline';
 import { CodistillError, ExitCode } from '../errors.ts';
 import { programPath } from '../paths.ts';
+import { makeFolder } from '../results/files.ts';
+import { SUMMARY_NOT_SAVED } from '../results/recorder.ts';
+import { readSummary } from '../results/runFolder.ts';
+import type { RunSummary } from '../results/types.ts';
 import type { Training } from './trainingCommand.ts';
 
 export interface ProgramOptions {
@@ -40,8 +43,11 @@ const GRACE_MS = 2_700;
 /** Starts a program in the way that a shell would: flags, and its log on stderr, which goes to a file. */
 export async function startProgram(options: ProgramOptions): Promise<Program> {
   const { name, entry, args, logFile } = options;
-  await mkdir(dirname(logFile), { recursive: true });
+  await makeFolder(dirname(logFile));
   const log = createWriteStream(logFile, { flags: 'a' });
+  log.on('error', ({ message }) => {
+    process.stderr.write(`Could not write ${logFile}: ${message}. The log of ${name} ends there.\n`);
+  });
   const child: ChildProcess = spawn(process.execPath, [programPath(entry), ...args], {
     // The channel tells the program when this launcher is gone; a group of its own keeps Ctrl-C for the launcher,
     // which passes it on once.
@@ -90,6 +96,12 @@ export function endProgram(program: Program): void {
   program.kill('SIGINT');
   const timer = setTimeout(() => program.kill('SIGKILL'), GRACE_MS);
   void program.exited.then(() => clearTimeout(timer));
+}
+
+/** The summary that a program has written, or told in its log when it could not. */
+export async function summaryOf(program: Program, folder: string): Promise<RunSummary> {
+  const told = await program.logged(SUMMARY_NOT_SAVED);
+  return told ? (told.summary as RunSummary) : readSummary(folder);
 }
 
 /** The error of a program that could not do its work, with its exit code. */

@@ -3,10 +3,9 @@ import type { Command } from 'commander';
 import { createCommand } from '../config/commandLine.ts';
 import { asksPeers } from '../config/methods.ts';
 import { addGpuOption } from '../config/trainingOptions.ts';
-import { type ExitCode, UsageError } from '../errors.ts';
-import { readSummary } from '../results/runFolder.ts';
+import { ExitCode, UsageError } from '../errors.ts';
 import type { RunStatus, RunSummary } from '../results/types.ts';
-import { endProgram, failureOf, machineFlags, startProgram } from './program.ts';
+import { endProgram, failureOf, machineFlags, startProgram, summaryOf } from './program.ts';
 import type { Subcommand } from './subcommand.ts';
 import {
   addLaunchOptions,
@@ -53,6 +52,7 @@ async function trainAlone(training: Training): Promise<RunSummary> {
   signal.addEventListener('abort', stop, { once: true });
   const code = await program.exited;
   signal.removeEventListener('abort', stop);
-  if (code !== 0 && !signal.aborted) throw await failureOf(program);
-  return readSummary(folder);
+  if (code !== ExitCode.ok && code !== ExitCode.unsaved && !signal.aborted) throw await failureOf(program);
+  await training.noteUnsaved(program);
+  return summaryOf(program, folder);
 }

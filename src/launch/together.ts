@@ -3,10 +3,17 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type PlannedPeer, placesOf } from '../config/peers.ts';
 import { ExitCode } from '../errors.ts';
-import { readSummary } from '../results/runFolder.ts';
 import type { RunStatus, RunSummary } from '../results/types.ts';
 import type { Cards } from './cards.ts';
-import { endProgram, failureOf, logLevelOf, machineFlags, type Program, startProgram } from './program.ts';
+import {
+  endProgram,
+  failureOf,
+  logLevelOf,
+  machineFlags,
+  type Program,
+  startProgram,
+  summaryOf,
+} from './program.ts';
 import type { Training } from './trainingCommand.ts';
 
 const POLL_MS = 500;
@@ -44,10 +51,11 @@ export async function trainTogether(training: Training, port: string, cards: Car
     }
     await follow(url, programs, training);
     const code = await coordinator.exited;
-    if (code !== ExitCode.ok && code !== ExitCode.incomplete && !signal.aborted)
-      throw await failureOf(coordinator);
+    const hasResults = code === ExitCode.ok || code === ExitCode.incomplete || code === ExitCode.unsaved;
+    if (!hasResults && !signal.aborted) throw await failureOf(coordinator);
     await Promise.all(programs.map(({ exited }) => exited));
-    return await readSummary(folder);
+    for (const program of programs) await training.noteUnsaved(program);
+    return await summaryOf(coordinator, folder);
   } catch (error) {
     stop();
     await Promise.all(programs.map(({ exited }) => exited));

@@ -1,20 +1,21 @@
 import { existsSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Command, Option } from 'commander';
 import { addExperimentOptions, overridesFrom } from '../config/flags.ts';
 import { loadExperiment, type Override } from '../config/load.ts';
 import type { Experiment } from '../config/schema.ts';
 import { addOutputOptions, addTrainingOptions, type TrainingOptions } from '../config/trainingOptions.ts';
-import { DataError, ExitCode, UsageError } from '../errors.ts';
+import { DataError, ExitCode, StorageError, UsageError } from '../errors.ts';
 import { isModelPath } from '../models/names.ts';
 import { stopOnSignals } from '../program.ts';
 import { combine } from '../results/combine.ts';
-import { json, writeFileAtomic } from '../results/files.ts';
+import { json, makeFolder, writeFileAtomic } from '../results/files.ts';
+import { lockFolder } from '../results/lock.ts';
 import { expectNoRun } from '../results/recorder.ts';
 import { defaultRunFolder, writeReport } from '../results/runFolder.ts';
 import { resultTable } from '../results/table.ts';
 import type { RunStatus, RunSummary } from '../results/types.ts';
+import type { Program } from './program.ts';
 import { createProgress } from './progress.ts';
 import { trainingsOf } from './trainings.ts';
 
@@ -33,6 +34,8 @@ export interface Training {
   readonly folder: string;
   readonly options: LaunchOptions;
   readonly show: (status: RunStatus) => void;
+  /** Told about every program that has ended: one that could not save its results makes the command say so. */
+  readonly noteUnsaved: (program: Program) => Promise<void>;
   /** To be passed on to the programs once. */
   readonly signal: AbortSignal;
 }
@@ -82,8 +85,8 @@ export async function launch(
   train: (training: Training) => Promise<RunSummary>,
 ): Promise<ExitCode> {
   const folder = options.dir ?? defaultRunFolder(experiment.name);
+  await lockFolder(folder, 'launcher', (what) => process.stderr.write(`${what}\n`));
   expectNoRun(folder);
-  await mkdir(folder, { recursive: true });
   const experimentFile = join(folder, 'experiment.json');
   await writeFileAtomic(experimentFile, json(experiment));
   const stop = stopOnSignals();
@@ -92,17 +95,28 @@ export async function launch(
   const progress = createProgress(process.stderr, { tty: process.stderr.isTTY });
   const trainings = trainingsOf(experiment, folder);
   const summaries: RunSummary[] = [];
+  const unsaved: string[] = [];
+  const noteUnsaved = async (program: Program): Promise<void> => {
+    if ((await program.exited) === ExitCode.unsaved) unsaved.push(`${program.name}: ${program.errorText()}`);
+  };
   try {
     for (const [i, { kind, ...training }] of trainings.entries()) {
       if (stop.signal.aborted) break;
       const part = { number: i + 1, of: trainings.length };
       const file = join(training.folder, 'experiment.json');
-      await mkdir(training.folder, { recursive: true });
+      await makeFolder(training.folder);
       await writeFileAtomic(file, json(training.experiment));
       const show = (status: RunStatus): void => progress.show(status, part);
-      const summary = await train({ ...training, experimentFile: file, options, show, signal: stop.signal });
+      const summary = await train({
+        ...training,
+        ...{ experimentFile: file, options, show, noteUnsaved, signal: stop.signal },
+      });
       if (kind === 'students') summaries.push(summary);
     }
+  } catch (error) {
+    // What there is, is shown all the same.
+    if (!(error instanceof StorageError) || summaries.length === 0) throw error;
+    unsaved.push(error.message);
   } finally {
     progress.stop();
   }
@@ -111,12 +125,21 @@ export async function launch(
   if (!main) return stop.exitCode();
   const compare = Object.fromEntries(others.map((summary) => [summary.method, summary]));
   const summary = combine(main, compare, experiment);
-  // The first training has left its own there: those of one method alone.
-  await writeFileAtomic(experimentFile, json(experiment));
-  await writeFileAtomic(join(folder, 'summary.json'), json(summary));
-  await writeReport(folder);
+  try {
+    // The first training has left its own there: those of one method alone.
+    await writeFileAtomic(experimentFile, json(experiment));
+    await writeFileAtomic(join(folder, 'summary.json'), json(summary));
+    await writeReport(folder);
+  } catch (error) {
+    if (!(error instanceof StorageError)) throw error;
+    unsaved.push(error.message);
+  }
   process.stdout.write(options.json ? json(summary) : `\n${resultTable(summary)}\n`);
   process.stderr.write(`\nResults: ${folder}\nReport:  ${join(folder, 'report.html')}\n`);
+  if (unsaved.length > 0) {
+    process.stderr.write(`\nNot everything is saved:\n${unsaved.join('\n')}\n`);
+    return ExitCode.unsaved;
+  }
   if (stop.signal.aborted) return stop.exitCode();
   const finished = summaries.every(({ peers }) => peers.every(({ outcome }) => outcome === 'finished'));
   return finished ? ExitCode.ok : ExitCode.incomplete;

@@ -72,7 +72,9 @@ async function run({ model: name, steps, tickMs, teach, updated }: Run): Promise
       ...{ peer: 'peer-1', settings, dataset: TINY_DATASET, model, loss, optimizer, evaluate },
       teachers: { teach, updated },
       log: createTrainingLog({ classes: classNames.length, graceSteps: steps, now }, () => {}),
+      keep: async () => {},
       signal: new AbortController().signal,
+      from: 0,
     });
   } finally {
     optimizer.dispose();

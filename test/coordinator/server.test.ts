@@ -118,13 +118,15 @@ describe('a run', () => {
     expect(run.members.get('b')).toMatchObject({ connected: false, state: 'training' });
   });
 
-  it('that cannot be saved is a failure', async () => {
+  it('that cannot be saved is a failure, but over for its peers all the same', async () => {
     const full = new Error('no space left');
     const { server } = await serve(emptyRun(['a']), { save: () => Promise.reject(full) });
     const client = await join(server, 'a');
     client.send(readyWith());
+    expect(await client.next()).toMatchObject({ type: 'start' });
     client.send(doneAt(1));
     await expect(server.finished).rejects.toBe(full);
+    expect(await client.next()).toEqual({ type: 'finished' });
   });
 
   it('that is interrupted is saved as it is, and its peers are told', async () => {

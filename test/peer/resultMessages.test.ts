@@ -22,6 +22,7 @@ const result: WorkResult = {
   final: { logits, evaluation: { accuracy: 1, nll: 0, ece: 0 } },
   best: null,
   weightsDigest: 'f'.repeat(64),
+  unsaved: null,
 };
 
 let messages: PeerMessage[];
@@ -73,6 +74,13 @@ describe('the messages with the results', () => {
   it('are done alone when the training was interrupted', () => {
     const interrupted = resultMessages({ ...result, outcome: 'interrupted', final: null }, labels, CLASSES);
     expect(interrupted).toMatchObject([{ type: 'done', outcome: 'interrupted', step: 12 }]);
+  });
+
+  it('name no weights that could not be saved', () => {
+    const done = resultMessages({ ...result, weightsDigest: null }, labels, CLASSES).at(-1)!;
+    expect(done.type).toBe('done');
+    expect(done).not.toHaveProperty('weights');
+    expect(() => encodeMessage(done)).not.toThrow();
   });
 
   it('of a teacher are its predictions alone', () => {

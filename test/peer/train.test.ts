@@ -79,6 +79,7 @@ async function trainTiny(settings: RunSettings, teachers: TeacherSource, extras:
     createOptimizer(new Map([...model.parameters, ...loss.parameters]), settings.training.optimizer);
   const reports: Report[] = [];
   const evaluated: number[] = [];
+  const kept: number[] = [];
   // A clock that moves by half a second at every look: reports come at every other step or so.
   let time = 0;
   const now = () => {
@@ -96,9 +97,11 @@ async function trainTiny(settings: RunSettings, teachers: TeacherSource, extras:
       teachers,
       log: createTrainingLog({ classes: 3, graceSteps: 100, now }, (report) => void reports.push(report)),
       evaluate: extras.evaluate ?? (async (step) => void evaluated.push(step)),
+      keep: async (step) => void kept.push(step),
       signal: extras.signal ?? new AbortController().signal,
+      from: 0,
     });
-    return { steps, evaluated, reports, weights: weights(model) };
+    return { steps, evaluated, kept, reports, weights: weights(model) };
   } finally {
     optimizer.dispose();
     loss.dispose();
@@ -256,9 +259,10 @@ describe('training with teachers', () => {
   it('jumps to where the others are, and evaluates on the way', async () => {
     const settings = settingsWith({ distill: { method: 'dml' }, training: { epochs: 4 } });
     const { teachers, asked } = teachersThat(({ step }) => (step === 1 ? { nextStep: 8 } : {}));
-    const { steps, evaluated } = await trainTiny(settings, teachers);
+    const { steps, evaluated, kept } = await trainTiny(settings, teachers);
     expect(asked()).toEqual([0, 1, 8, 9, 10, 11]);
     expect(evaluated).toEqual([8, 9, 12]);
+    expect(kept).toEqual([1, 10, 11]);
     expect(steps).toBe(12);
   });
 

@@ -1,30 +1,21 @@
 import { createHash } from 'node:crypto';
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { Student } from '../../peer/student.ts';
-import { saveCheckpoint, saveWeights } from '../../peer/weightFiles.ts';
+import { saveWeights } from '../../peer/weightFiles.ts';
 import { loadBackend } from '../../src/backend/select.ts';
 import { createModel } from '../../src/models/index.ts';
 import { assignWeights } from '../../src/training/modelWeights.ts';
 import { decodeSafetensors } from '../../src/training/safetensors.ts';
 import { createSgd } from '../../src/training/sgd.ts';
-import type { StudentLoss } from '../../src/training/studentLoss.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';
-import { expectNoLeak } from '../support/tensors.ts';
-import { createTinyStudent, settingsWith, TINY_DATASET } from './support.ts';
+import { TINY_DATASET } from './support.ts';
 
 beforeAll(async () => {
   await loadBackend('wasm');
 });
-
-/** A loss with a parameter and a buffer of its own, as of a method with modules. */
-const lossWithModules = (): StudentLoss =>
-  ({
-    parameters: new Map([['vid.variance', tf.variable(tf.tensor1d([1, 2]))]]),
-    buffers: new Map([['crd.bank', tf.variable(tf.tensor1d([3]), false)]]),
-  }) as Partial<StudentLoss> as StudentLoss;
 
 /** A student of the tiny dataset; resnet8 has running statistics besides its parameters. */
 function resnetStudent(): Student {
@@ -33,14 +24,12 @@ function resnetStudent(): Student {
   return {
     dataset: TINY_DATASET,
     model,
-    loss: lossWithModules(),
     optimizer: createSgd(model.parameters, { momentum: 0.9, nesterov: false, weightDecay: 0 }),
     ema: null,
   } as Partial<Student> as Student;
 }
 
 const read = (...path: string[]) => decodeSafetensors(readFileSync(join(...path)));
-const checkpoints = (folder: string) => readdirSync(join(folder, 'checkpoints')).sort();
 
 describe('saveWeights', () => {
   it('writes every weight under its name, and how to build the model again', async () => {
@@ -94,60 +83,5 @@ describe('saveWeights', () => {
     mkdirSync(join(folder, 'weights.safetensors', 'in-the-way'), { recursive: true });
     await expect(saveWeights(folder, resnetStudent(), 'mlp')).rejects.toThrow();
     expect(readdirSync(folder)).toEqual(['weights.safetensors']);
-  });
-});
-
-describe('saveCheckpoint', () => {
-  it('holds model, optimiser and averaged teacher', async () => {
-    const folder = await temporaryFolder();
-    const student = await createTinyStudent(settingsWith({ distill: { method: 'self-ema' } }));
-    await saveCheckpoint(folder, student, 120);
-    const { tensors, metadata } = read(folder, 'checkpoints', 'step-00000120.safetensors');
-    const names = [...student.model.parameters.keys()];
-    expect([...tensors.keys()].sort()).toEqual(
-      names.flatMap((name) => [`model.${name}`, `optimizer.${name}.velocity`, `teacher.${name}`]).sort(),
-    );
-    expect(metadata).toEqual({ step: '120' });
-    student.dispose();
-  });
-
-  it('holds what the methods have besides the model', async () => {
-    const folder = await temporaryFolder();
-    await saveCheckpoint(folder, resnetStudent(), 120);
-    const { tensors } = read(folder, 'checkpoints', 'step-00000120.safetensors');
-    const values = (name: string) => [...tensors.get(`modules.${name}`)!.values];
-    expect([values('vid.variance'), values('crd.bank')]).toEqual([[1, 2], [3]]);
-  });
-
-  it('keeps the last three, and files of others', async () => {
-    const folder = await temporaryFolder();
-    const student = resnetStudent();
-    mkdirSync(join(folder, 'checkpoints'));
-    writeFileSync(join(folder, 'checkpoints', 'notes.txt'), 'mine');
-    for (const step of [9, 10, 100, 100, 1000]) await saveCheckpoint(folder, student, step);
-    expect(checkpoints(folder)).toEqual([
-      'notes.txt',
-      'step-00000010.safetensors',
-      'step-00000100.safetensors',
-      'step-00001000.safetensors',
-    ]);
-  });
-
-  it('keeps the newest where an earlier training came further', async () => {
-    const folder = await temporaryFolder();
-    const student = resnetStudent();
-    for (const step of [700, 800, 900]) await saveCheckpoint(folder, student, step);
-    for (const step of [10, 20]) await saveCheckpoint(folder, student, step);
-    expect(checkpoints(folder)).toEqual([
-      'step-00000010.safetensors',
-      'step-00000020.safetensors',
-      'step-00000900.safetensors',
-    ]);
-  });
-
-  it('reads the device without leaving anything on it', async () => {
-    const student = resnetStudent();
-    const folder = await temporaryFolder();
-    await expectNoLeak(() => saveCheckpoint(folder, student, 1));
   });
 });

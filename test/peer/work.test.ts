@@ -1,12 +1,13 @@
 import { createHash } from 'node:crypto';
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
-import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { Report } from '../../peer/log.ts';
 import { logitsAlone, noTeachers, type TeacherSource } from '../../peer/teachers.ts';
 import { work } from '../../peer/work.ts';
 import { loadBackend } from '../../src/backend/select.ts';
+import { StorageError } from '../../src/errors.ts';
 import { encodeMessage } from '../../src/protocol/wire.ts';
 import { evaluateLogits } from '../../src/training/metrics.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';
@@ -19,16 +20,22 @@ beforeAll(async () => {
 /** 40 samples in batches of 8: 5 steps an epoch. */
 const SETTINGS = settingsWith({ distill: { method: 'dml' }, training: { epochs: 3 } });
 
-async function workWith(teachers: TeacherSource, stop = new AbortController()) {
-  const student = await createTinyStudent(SETTINGS);
+async function workWith(
+  teachers: TeacherSource,
+  stop = new AbortController(),
+  { folder = '', settings = SETTINGS } = {},
+) {
+  const student = await createTinyStudent(settings);
   onTestFinished(() => student.dispose());
-  const folder = await temporaryFolder();
+  folder ||= await temporaryFolder();
+  const told: string[] = [];
   const reports: Report[] = [];
   const result = await work({
     student,
     modelName: 'mlp',
-    settings: SETTINGS,
+    settings,
     teachers,
+    run: 'run-1',
     folder,
     signal: stop.signal,
     report: (message) => {
@@ -36,25 +43,39 @@ async function workWith(teachers: TeacherSource, stop = new AbortController()) {
       encodeMessage(message);
       reports.push(message);
     },
+    notify: (what) => void told.push(what.replaceAll(folder, '')),
   });
   return {
     student,
     result,
-    checkpoints: readdirSync(join(folder, 'checkpoints')).sort(),
-    weights: readFileSync(join(folder, 'weights.safetensors')),
+    told,
+    folder,
     evaluations: reports.filter((report) => report.type === 'evaluation'),
   };
 }
 
+const checkpointsIn = (folder: string): string[] => readdirSync(join(folder, 'checkpoints')).sort();
+const namesOf = (...steps: number[]): string[] =>
+  steps.map((step) => `step-${String(step).padStart(8, '0')}.safetensors`);
+const digestIn = (folder: string): string =>
+  createHash('sha256')
+    .update(readFileSync(join(folder, 'weights.safetensors')))
+    .digest('hex');
+
+/** Nobody teaches; `act` is called after each step, with the number of steps done. */
+const afterEachStep = (act: (steps: number) => void): TeacherSource => ({
+  ...noTeachers,
+  updated: (step) => act(step + 1),
+});
+
 describe('the work of a student', () => {
   it('is trained, evaluated after every epoch, and saved', async () => {
-    const { student, result, checkpoints, weights, evaluations } = await workWith(noTeachers);
-    expect(result).toMatchObject({ outcome: 'finished', step: 15 });
+    const { student, result, folder, told, evaluations } = await workWith(noTeachers);
+    expect(result).toMatchObject({ outcome: 'finished', step: 15, unsaved: null });
+    expect(told).toEqual([]);
     expect(evaluations.map(({ step }) => step)).toEqual([5, 10, 15]);
-    expect(checkpoints).toEqual(
-      [5, 10, 15].map((step) => `step-${String(step).padStart(8, '0')}.safetensors`),
-    );
-    expect(result.weightsDigest).toBe(createHash('sha256').update(weights).digest('hex'));
+    expect(checkpointsIn(folder)).toEqual(namesOf(5, 10, 15));
+    expect(result.weightsDigest).toBe(digestIn(folder));
 
     const { logits, evaluation } = result.final!;
     expect(logits).toHaveLength(20 * 10);
@@ -67,17 +88,75 @@ describe('the work of a student', () => {
 
   it('is saved as far as it came when it is stopped', async () => {
     const stop = new AbortController();
-    const teachers: TeacherSource = {
-      ...noTeachers,
-      updated: (step) => {
-        if (step === 6) stop.abort();
-      },
-    };
-    const { result, checkpoints, weights, evaluations } = await workWith(teachers, stop);
+    const teachers = afterEachStep((steps) => {
+      if (steps === 7) stop.abort();
+    });
+    const { result, folder, evaluations } = await workWith(teachers, stop);
     expect(result).toMatchObject({ outcome: 'interrupted', step: 7, final: null });
     expect(evaluations.map(({ step }) => step)).toEqual([5]);
-    expect(checkpoints).toEqual(['step-00000005.safetensors', 'step-00000007.safetensors']);
-    expect(result.weightsDigest).toBe(createHash('sha256').update(weights).digest('hex'));
+    expect(checkpointsIn(folder)).toEqual(namesOf(5, 7));
+    expect(result.weightsDigest).toBe(digestIn(folder));
+  });
+
+  it('is saved between evaluations, too, once it has gone a minute without', async () => {
+    vi.useFakeTimers({ toFake: ['performance'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const settings = settingsWith({
+      distill: { method: 'dml' },
+      training: { epochs: 3, evaluateEvery: 3 },
+    });
+    const saved: string[][] = [];
+    const folder = await temporaryFolder();
+    const teachers = afterEachStep(() => {
+      saved.push(existsSync(join(folder, 'checkpoints')) ? checkpointsIn(folder) : []);
+      vi.advanceTimersByTime(19_999);
+    });
+    await workWith(teachers, undefined, { folder, settings });
+    // Four steps take 80 s less 4 ms: each fourth one is the first that ends a minute after the last checkpoint.
+    expect(saved.slice(0, 9)).toEqual([
+      ...[[], [], [], []],
+      ...Array.from({ length: 4 }, () => namesOf(4)),
+      namesOf(4, 8),
+    ]);
+    expect(checkpointsIn(folder)).toEqual(namesOf(8, 12, 15));
+  });
+
+  it('goes on when checkpoints cannot be saved, and says so once, and once that they can again', async () => {
+    const folder = await temporaryFolder();
+    const inTheWay = join(folder, 'checkpoints');
+    writeFileSync(inTheWay, 'a file, not a folder');
+    const teachers = afterEachStep((steps) => {
+      if (steps === 14) rmSync(inTheWay);
+    });
+    const { result, told } = await workWith(teachers, undefined, { folder });
+    expect(result).toMatchObject({ outcome: 'finished', step: 15, unsaved: null });
+    expect(told).toEqual([
+      expect.stringMatching(
+        /^Could not write \/checkpoints: .* Make room .* Training goes on; .* tried again\.$/,
+      ),
+      'checkpoints are saved again',
+    ]);
+    expect(checkpointsIn(folder)).toEqual(namesOf(15));
+  });
+
+  it('comes to its end with what cannot be saved of it', async () => {
+    const folder = await temporaryFolder();
+    mkdirSync(join(folder, 'weights.safetensors', 'in the way'), { recursive: true });
+    const { result } = await workWith(noTeachers, undefined, { folder });
+    expect(result).toMatchObject({ outcome: 'finished', weightsDigest: null });
+    expect(result.final).not.toBeNull();
+    expect(result.unsaved).toBeInstanceOf(StorageError);
+    expect(result.unsaved!.message).toContain('weights.safetensors');
+  });
+
+  it('is not saved when it was stopped and has no checkpoint to go on from', async () => {
+    const folder = await temporaryFolder();
+    writeFileSync(join(folder, 'checkpoints'), 'a file, not a folder');
+    const stop = new AbortController();
+    stop.abort();
+    const { result } = await workWith(noTeachers, stop, { folder });
+    expect(result.weightsDigest).toBe(digestIn(folder));
+    expect(result.unsaved?.message).toContain('checkpoints');
   });
 
   it('comes to its end, in numbers that can be sent, though the weights are not finite', async () => {
