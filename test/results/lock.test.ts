@@ -164,6 +164,13 @@ describe('a lock of a process that cannot be seen from here', () => {
     expect(existsSync(path)).toBe(false);
   });
 
+  it('goes to one of two that have waited for it', async () => {
+    const path = join(await temporaryFolder(), 'lock');
+    writeFileSync(path, elsewhere());
+    const outcomes = await Promise.allSettled([1, 2].map(() => acquire(path, () => {}, 20)));
+    expect(outcomes.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
+  });
+
   it('is respected when it gives one', async () => {
     const path = join(await temporaryFolder(), 'lock');
     writeFileSync(path, elsewhere());
