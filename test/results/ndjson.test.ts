@@ -90,12 +90,14 @@ const writer = openNdjson(process.argv[2], {
   recovered: (lost) => say({ recovered: lost }),
 });
 let step = 0;
+let timer;
 const append = () => writer.append({ step: step++, text: 'x'.repeat(80) });
 for await (const line of createInterface({ input: process.stdin })) {
   if (line === 'append') append();
   if (line === 'flood') for (let i = 0; i < 20; i++) writer.append({ step: step++, text: 'x'.repeat(2 ** 20) });
-  if (line === 'keep appending') setInterval(append, 50).unref();
+  if (line === 'keep appending') timer = setInterval(append, 50);
 }
+clearInterval(timer);
 await writer.close().then(() => say({ closed: step }), ({ message }) => say({ unsaved: message }));
 `;
 
