@@ -1,5 +1,5 @@
 import type { OpenRound } from '../../coordinator/roundState.ts';
-import { nextDeadlineMs } from '../../coordinator/rounds.ts';
+import { nextDeadlineMs, waitingFor } from '../../coordinator/rounds.ts';
 import type { Run, RunEffect } from '../../coordinator/runState.ts';
 import type { Answer } from '../../peer/session.ts';
 import { float32 } from '../../src/codec/float32.ts';
@@ -88,7 +88,11 @@ export function createPromises(world: World, disk: Disk): Promises {
     after(run, effects) {
       for (const effect of effects) {
         if (effect.type !== 'event' || effect.record.event !== 'missed') continue;
-        if (run.members.get(effect.record.peer!)?.role === 'student') missed += 1;
+        const { peer, round, reason } = effect.record;
+        expect('P3 uniqueness', !reason!.startsWith('refused'), () => {
+          return `what ${peer} said about round ${round} was refused, though all that peers say is right`;
+        });
+        if (run.members.get(peer!)?.role === 'student') missed += 1;
       }
       for (const [round, open] of opened) if (!run.rounds.open.has(round)) judge(run, round, open, effects);
       if (forgot) return;
@@ -116,6 +120,8 @@ export function createPromises(world: World, disk: Disk): Promises {
       });
     },
     looked(run) {
+      const waiting = waitingFor(run.rounds);
+      expect('P7 liveness', waiting?.peers.length !== 0, () => `round ${waiting!.round} waits for nobody`);
       // One that is awaited again may be late at once; that is seen to before anything else.
       const deadline = nextDeadlineMs(run.rounds);
       overdueSinceMs = deadline === null || deadline >= world.now() ? null : (overdueSinceMs ?? world.now());
