@@ -22,6 +22,8 @@ export interface Member {
   backend: string;
   device: string;
   incarnation: string;
+  /** The name of the token that it joined with; `null` where it needed none. */
+  token: string | null;
   connected: boolean;
   /** `lost`: it left, or lost its place, and may come back. */
   state: 'joining' | 'ready' | 'training' | 'done' | 'lost';
@@ -49,11 +51,14 @@ export interface Refusal {
 /**
  * Finds the place of a peer that says hello: the one it had, else the free one of its name, else the first free one with
  * its model, else the first free one.
+ *
+ * @param isOthers whether a name is kept for somebody else, so that only who asks for it may be told so
  */
 export function takePlace(
   members: Members,
   places: readonly Place[],
   hello: Hello,
+  isOthers: (name: string) => boolean = () => false,
 ): { readonly name: string; readonly model: string } | Refusal {
   const known = members.get(hello.name ?? '');
   const role = hello.role ?? 'student';
@@ -67,7 +72,7 @@ export function takePlace(
     };
   }
   if (its.length === 0) return { refused: `the run has no ${role}s` };
-  const free = freePlaces(members, its);
+  const free = freePlaces(members, its).filter(({ name }) => name === hello.name || !isOthers(name));
   const suits = ({ model }: { readonly model: string }): boolean =>
     hello.model === undefined || model === hello.model;
   const place = free.find(({ name }) => name === hello.name) ?? free.find(suits) ?? free[0];
@@ -75,7 +80,7 @@ export function takePlace(
   // One that has no name may be back after its end.
   const away = byName(members).find(
     (member) =>
-      !member.connected && member.state !== 'done' && member.role === role && !hello.name && suits(member),
+      !member.connected && member.state !== 'done' && member.role === role && !hello.name && suits(member) && !isOthers(member.name),
   );
   if (away) return { name: away.name, model: away.model };
   const taken = [...members.values()].filter((member) => member.role === role);
@@ -118,6 +123,7 @@ export function admit(members: Members, name: string, model: string, hello: Hell
     name,
     role: hello.role ?? 'student',
     ...facts,
+    token: null,
     state: 'joining',
     ready: null,
     progress: null,

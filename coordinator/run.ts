@@ -8,6 +8,7 @@ import {
 } from '../src/protocol/messages.ts';
 import { metricsOf } from '../src/results/recorder.ts';
 import { malformed, perform, receiveCheckpoint, receiveLogits, teachesIn } from './exchange.ts';
+import { keyText } from './identity.ts';
 import { admit, byName, type Member, mismatch, takePlace } from './members.ts';
 import { misfit } from './misfit.ts';
 import { addChunk, createPredictions } from './predictions.ts';
@@ -15,20 +16,38 @@ import { heard, join, leave, tick } from './rounds.ts';
 import { type Run, type RunEffect, SLOW_START_LEASES } from './runState.ts';
 import { snapshotOf } from './snapshot.ts';
 
-/** The first message of a connection. */
+/** Names with a key that a run remembers. */
+const MAX_KEYS = 1_024;
+
+/**
+ * The first message of a connection.
+ *
+ * @param message whose `identity`, if it has one, is proven
+ * @param token the name of the one that the peer has shown
+ */
 export function hello(
   run: Run,
   connection: number,
   message: MessageOf<PeerMessage, 'hello'>,
   nowMs: number,
+  token: string | null = null,
 ): RunEffect[] {
   const refuse = (code: CloseCode, reason: string): RunEffect[] => [
     { type: 'close', connection, code, reason },
     { type: 'event', record: { event: 'refused', ...(message.name && { peer: message.name }), reason } },
   ];
   if (run.phase === 'finished') return refuse(CloseCode.mismatch, 'the run is over');
-  const place = takePlace(run.members, run.options.places, message);
+  const key = message.identity ? keyText(message.identity) : null;
+  const isOthers = (name: string): boolean => (run.keys.get(name) ?? key) !== key;
+  const place = takePlace(run.members, run.options.places, message, isOthers);
   if ('refused' in place) return refuse(CloseCode.mismatch, place.refused);
+  if (isOthers(place.name)) {
+    const reason = key === null ? 'this peer has shown none' : 'this peer has another one';
+    return refuse(CloseCode.unauthorized, `"${place.name}" belongs to a key, and ${reason}`);
+  }
+  if (key !== null && !run.keys.has(place.name) && run.keys.size >= MAX_KEYS) {
+    return refuse(CloseCode.mismatch, `the run knows ${MAX_KEYS} names with a key already`);
+  }
   const known = run.members.get(place.name);
   if (known?.state === 'done' && known.incarnation !== message.incarnation) {
     return refuse(CloseCode.finished, `"${known.name}" is done already`);
@@ -38,12 +57,19 @@ export function hello(
   // Before the start, a newer connection takes over the name and nothing else: its data may be other data.
   if (run.phase === 'waiting') run.members.delete(place.name);
   const member = admit(run.members, place.name, place.model, message, nowMs);
+  member.token = token;
+  if (key !== null) run.keys.set(member.name, key);
   run.connections.set(member.name, connection);
   const effects: RunEffect[] = [
     { type: 'attach', connection, peer: member.name },
     {
       type: 'event',
-      record: { event: 'joined', peer: member.name, reason: `${member.model} on ${member.backend}` },
+      record: {
+        event: 'joined',
+        peer: member.name,
+        reason: `${member.model} on ${member.backend}`,
+        ...(token !== null && { token }),
+      },
     },
     { type: 'send', connection, message: welcome(run, member) },
   ];
@@ -67,6 +93,8 @@ export function receive(run: Run, peer: string, message: PeerMessage, nowMs: num
   switch (message.type) {
     case 'hello':
       return malformed(run, peer, 'hello: expected once, as the first message of a connection');
+    case 'proof':
+      return malformed(run, peer, 'proof: expected only as the answer to a challenge');
     case 'ready':
       return ready(run, member, message, nowMs);
     case 'logits':

@@ -28,6 +28,8 @@ export interface Run {
   readonly members: Members;
   /** The connection of each peer that has one. */
   readonly connections: Map<string, number>;
+  /** The key, as `keyText`, that each name belongs to which was ever taken with one; to the end of the run. */
+  readonly keys: Map<string, string>;
   readonly rounds: Rounds;
   /** What the students need of their teachers; `null` while none has said. */
   wants: Wants | null;
@@ -60,6 +62,7 @@ export function createRun(options: RunOptions, journal: Journal = memoryJournal(
     phase: 'waiting',
     members: new Map(),
     connections: new Map(),
+    keys: new Map(),
     rounds: createRounds({ quorum, maxWaitMs: maxWait }),
     wants: null,
     recent: [],

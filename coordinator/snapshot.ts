@@ -5,9 +5,11 @@ import { expectBack, leave } from './rounds.ts';
 import type { Run } from './runState.ts';
 
 /** What a journal keeps of a run. */
-export function snapshotOf({ options, phase, wants, members, rounds, committed, missed }: Run): RunSnapshot {
+export function snapshotOf(run: Run): RunSnapshot {
+  const { options, phase, wants, keys, members, rounds, committed, missed } = run;
   return {
     ...{ id: options.id, phase, wants, committed, missed: { ...missed } },
+    keys: [...keys],
     lastClosed: rounds.lastClosed,
     members: byName(members).map(({ connected, sinceMs, progress, ...member }) => member),
   };
@@ -23,6 +25,7 @@ export function restore(run: Run, left: RunSnapshot, nowMs: number): void {
   run.committed = left.committed;
   Object.assign(run.missed, left.missed);
   run.rounds.lastClosed = left.lastClosed;
+  for (const [name, key] of left.keys) run.keys.set(name, key);
   // Before the start, a peer has its place for as long as it is connected.
   if (run.phase === 'waiting') return;
   for (const kept of left.members) {

@@ -24,6 +24,8 @@ export function statusOf(run: Run, nowMs: number, startedAtMs: number): RunStatu
       backend: member.backend,
       device: member.device,
       refusedBackends: ready && (ready.refused ?? []),
+      ...(member.token !== null && { token: member.token }),
+      ...(run.keys.has(member.name) && { key: run.keys.get(member.name)! }),
       connected: member.connected,
       state: member.state,
       step: progress?.step ?? 0,

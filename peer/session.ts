@@ -2,6 +2,7 @@ import { getCodec, hasNonFinite } from '../src/codec/index.ts';
 import { CodistillError, ExitCode, messageOf } from '../src/errors.ts';
 import { backoffMs } from '../src/exchange/backoff.ts';
 import { CloseCode, closeCodeInfo, shouldReconnect } from '../src/protocol/closeCodes.ts';
+import { identityText } from '../src/protocol/identity.ts';
 import type { CoordinatorMessage, MessageOf, PeerMessage } from '../src/protocol/messages.ts';
 import { decodeCoordinatorMessage, encodeMessage } from '../src/protocol/wire.ts';
 import { createRandom } from '../src/random.ts';
@@ -68,6 +69,8 @@ const systemClock: Clock = {
 
 export interface SessionOptions {
   readonly hello: Hello;
+  /** Signs with the private key of `hello.identity`; absent where that is. */
+  readonly sign?: (text: Uint8Array) => Uint8Array;
   readonly connect: (events: SocketEvents) => Socket;
   /** How long to go on trying to reach a coordinator, in milliseconds, where nothing can be done without it. */
   readonly patienceMs: number;
@@ -253,6 +256,11 @@ export function createSession(options: SessionOptions): Session {
       return;
     }
     unreachableSince ??= clock.now();
+    // Not once it is in: a certificate can be renewed while the peer trains on.
+    if (phase === 'connecting' && error instanceof CodistillError) {
+      fail(error);
+      return;
+    }
     const cause = error ? error.message || String(error) : reason || `close code ${code}`;
     // Once in, a peer may train on without the coordinator; it only gives up where nothing is left to do without it.
     const idle = phase !== 'started' || results !== null || onLoss === 'wait';
@@ -274,6 +282,9 @@ export function createSession(options: SessionOptions): Session {
 
   const receive = (message: CoordinatorMessage): void => {
     switch (message.type) {
+      case 'challenge':
+        if (options.sign) send({ type: 'proof', signature: options.sign(identityText(hello, message)) });
+        return;
       case 'welcome': {
         if (run !== null && message.run !== run) {
           const text = `This peer belongs to run ${run}, but the coordinator now has run ${message.run}.`;

@@ -26,6 +26,8 @@ export interface RunSnapshot extends Counters {
   readonly id: string;
   readonly phase: 'waiting' | 'training' | 'finished';
   readonly wants: Wants | null;
+  /** The key that each name belongs to which was taken with one. */
+  readonly keys: readonly (readonly [name: string, key: string])[];
   readonly members: readonly KeptMember[];
 }
 

@@ -31,7 +31,10 @@ const infos: Readonly<Record<CloseCode, CloseCodeInfo>> = {
   1003: { meaning: 'A text frame came; every frame of this protocol is binary.', reconnect: false },
   1009: { meaning: 'A frame is larger than the limit for it.', reconnect: false },
   1011: { meaning: 'The coordinator failed; its log says why.', reconnect: true },
-  4001: { meaning: 'The token is missing or wrong.', reconnect: false },
+  4001: {
+    meaning: "The token is missing, wrong or revoked, or the name is another key's.",
+    reconnect: false,
+  },
   4002: { meaning: 'The two ends speak different versions of the protocol.', reconnect: false },
   4003: {
     meaning: "The peer's name, dataset, classes or shapes are not those of this run.",

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { BATCH_DIGEST_BYTES } from './batchDigest.ts';
+import { NONCE_BYTES, PUBLIC_KEY_BYTES, SIGNATURE_BYTES } from './identity.ts';
 import { MAX_CHECKPOINT_BYTES, MAX_CLASSES, MAX_ENCODINGS } from './limits.ts';
 
 /** The version of this protocol; also part of the WebSocket subprotocol's name. */
@@ -133,7 +134,7 @@ const evaluationFields = {
 };
 
 const peerMessages = [
-  /** peer -> coordinator, first on every connection. Answered by `welcome`, or a close code. */
+  /** peer -> coordinator, first on every connection. Answered by `welcome`, `challenge`, or a close code. */
   z.object({
     type: z.literal('hello'),
     protocol,
@@ -147,6 +148,14 @@ const peerMessages = [
     device: label,
     /** A `teacher` does not learn: it only tells what it predicts. Absent: a student. */
     role: role.optional(),
+    /** An Ed25519 public key: the name shall be this key's alone. */
+    identity: bytesOf(PUBLIC_KEY_BYTES).optional(),
+  }),
+  /** peer -> coordinator, answers `challenge`: that it has the private key. Answered by `welcome`, or a close code. */
+  z.object({
+    type: z.literal('proof'),
+    /** Of `identityText`. */
+    signature: bytesOf(SIGNATURE_BYTES),
   }),
   /** peer -> coordinator, when its dataset and model are loaded. Answered by `start` once every expected peer is ready. */
   z.object({
@@ -231,7 +240,9 @@ const peerMessages = [
 ] as const;
 
 const coordinatorMessages = [
-  /** coordinator -> peer, answers `hello`. */
+  /** coordinator -> peer, answers a `hello` with `identity`: sign this. */
+  z.object({ type: z.literal('challenge'), run: name, nonce: bytesOf(NONCE_BYTES) }),
+  /** coordinator -> peer, answers `hello`, or the `proof` of its identity. */
   z.object({
     type: z.literal('welcome'),
     protocol,

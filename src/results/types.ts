@@ -53,6 +53,8 @@ export interface EventRecord {
   readonly peer?: string;
   readonly round?: number;
   readonly reason?: string;
+  /** The name of the token that the peer joined with. */
+  readonly token?: string;
 }
 
 /** A backend that does not work on a peer's machine. */
@@ -142,6 +144,10 @@ export interface PeerStatus {
   readonly device: string;
   /** As in its summary; `null` until it is ready. */
   readonly refusedBackends: readonly RefusedBackend[] | null;
+  /** The name of the token that it joined with; absent where the run has none. */
+  readonly token?: string;
+  /** The public key that its name belongs to, in base64url; absent when it belongs to none. */
+  readonly key?: string;
   readonly connected: boolean;
   readonly state: 'joining' | 'ready' | 'training' | 'done' | 'lost';
   /** Steps done, of `steps`. */

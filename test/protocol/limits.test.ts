@@ -63,6 +63,7 @@ describe('PRE_AUTH_FRAME_BYTES', () => {
       backend: label,
       device: label,
       role: 'teacher',
+      identity: new Uint8Array(32),
     };
     expect(encodeMessage(hello).byteLength).toBeLessThanOrEqual(PRE_AUTH_FRAME_BYTES);
   });

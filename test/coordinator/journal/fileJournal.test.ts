@@ -16,6 +16,7 @@ function snapshot(lastClosed: number): RunSnapshot {
     id: 'run',
     phase: 'training',
     wants: null,
+    keys: [],
     lastClosed,
     committed: lastClosed + 1,
     missed: MISSED,
