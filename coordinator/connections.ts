@@ -1,10 +1,9 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
-import type { IncomingMessage } from 'node:http';
 import type { WebSocket } from 'ws';
 import { CloseCode, closeReason } from '../src/protocol/closeCodes.ts';
 import type { CoordinatorMessage, PeerMessage } from '../src/protocol/messages.ts';
 import { ProtocolError } from '../src/protocol/protocolError.ts';
 import { decodePeerMessage, encodeMessage } from '../src/protocol/wire.ts';
+import type { Token } from '../src/token.ts';
 
 /** Time for the first message after a connection is open, in milliseconds. */
 const HELLO_MS = 2_000;
@@ -16,6 +15,8 @@ export interface Connection {
   readonly id: number;
   /** Set once its `hello` was accepted. */
   peer: string | null;
+  /** What it was let in with; `null` in a run without tokens. */
+  readonly token: Token | null;
   /** When anything, a pong included, was last heard of it. */
   heardAtMs: number;
   /** @param frame the message as it is sent, where it was encoded already */
@@ -39,6 +40,7 @@ export interface ConnectionEvents {
 export function adoptConnection(
   id: number,
   webSocket: WebSocket,
+  token: Token | null,
   now: () => number,
   events: ConnectionEvents,
 ): Connection {
@@ -46,6 +48,7 @@ export function adoptConnection(
   const connection: Connection = {
     id,
     peer: null,
+    token,
     heardAtMs: now(),
     send(message, frame = encodeMessage(message)) {
       if (webSocket.bufferedAmount + frame.byteLength > MAX_QUEUED_BYTES) {
@@ -99,11 +102,4 @@ export function adoptConnection(
     events.closed(connection, closeNote || reason.toString() || `close code ${code}`);
   });
   return connection;
-}
-
-/** Whether a request shows the run's token, compared in constant time. */
-export function isAuthorised(request: IncomingMessage, token: string | null): boolean {
-  if (token === null) return true;
-  const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
-  return timingSafeEqual(digest(request.headers.authorization ?? ''), digest(`Bearer ${token}`));
 }

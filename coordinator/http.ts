@@ -1,11 +1,15 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import { Server as HttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { CodistillError, ExitCode } from '../src/errors.ts';
 import type { RunStatus } from '../src/results/types.ts';
+import type { Gate } from './gate.ts';
+import type { ServerTls } from './tls.ts';
+import { createWebServer } from './web.ts';
 
 /** The pages beside the WebSocket: how the run goes, and whether the program is alive. */
-export function createPages(status: () => RunStatus): Server {
-  return createServer((request, response) => respond(request, response, status));
+export function createPages(gate: Gate, tls: ServerTls | null, status: () => RunStatus): Server {
+  return createWebServer(gate, tls, (request, response) => respond(request, response, status));
 }
 
 function respond(request: IncomingMessage, response: ServerResponse, status: () => RunStatus): void {
@@ -43,5 +47,6 @@ export async function listen(http: Server, host: string, port: number): Promise<
     });
   }
   const bound = http.address() as AddressInfo;
-  return `http://${bound.family === 'IPv6' ? `[${bound.address}]` : bound.address}:${bound.port}`;
+  const scheme = http instanceof HttpsServer ? 'https' : 'http';
+  return `${scheme}://${bound.family === 'IPv6' ? `[${bound.address}]` : bound.address}:${bound.port}`;
 }

@@ -13,6 +13,7 @@ import { parseCoordinatorOptions } from './options.ts';
 import { createRun } from './runState.ts';
 import { startServer } from './server.ts';
 import { restore } from './snapshot.ts';
+import { followTokenFile } from './tokens.ts';
 
 await runProgram(async () => {
   const options = await parseCoordinatorOptions(process.argv.slice(2));
@@ -43,12 +44,16 @@ await runProgram(async () => {
     run,
     host: options.host,
     port: options.port,
-    token: options.token,
+    tokens: options.tokens,
+    tls: options.tls,
     recorder,
     summaryFile: (summary) => summaryFile(summary, experiment),
     logger,
   });
-  if (options.exposed) logger.warn('not encrypted: use a private network, or put a TLS proxy in front');
+  if (options.exposed && !options.tls) {
+    logger.warn('not encrypted: use a private network, --tls-cert, or a TLS proxy in front');
+  }
+  if (options.tokenFile !== undefined) followTokenFile(options.tokenFile, server.useTokens, logger);
   const stop = stopOnSignals();
   stop.signal.addEventListener('abort', () => {
     logger.info('stopping: saving the results');

@@ -80,7 +80,12 @@ export function takePlace(
   // One that has no name may be back after its end.
   const away = byName(members).find(
     (member) =>
-      !member.connected && member.state !== 'done' && member.role === role && !hello.name && suits(member) && !isOthers(member.name),
+      !member.connected &&
+      member.state !== 'done' &&
+      member.role === role &&
+      !hello.name &&
+      suits(member) &&
+      !isOthers(member.name),
   );
   if (away) return { name: away.name, model: away.model };
   const taken = [...members.values()].filter((member) => member.role === role);

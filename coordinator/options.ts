@@ -6,7 +6,9 @@ import type { Experiment } from '../src/config/schema.ts';
 import { parseSize } from '../src/config/size.ts';
 import { addOutputOptions } from '../src/config/trainingOptions.ts';
 import { UsageError } from '../src/errors.ts';
-import { readToken } from '../src/token.ts';
+import { readTokens, type Token } from '../src/token.ts';
+import { isLoopback } from './gate.ts';
+import { readServerTls, type ServerTls } from './tls.ts';
 
 export interface CoordinatorOptions {
   readonly experiment: Experiment;
@@ -15,15 +17,16 @@ export interface CoordinatorOptions {
   /** Whether other machines can reach the address. */
   readonly exposed: boolean;
   /** What peers must show to join; `null`: anybody who can reach the address may. */
-  readonly token: string | null;
+  readonly tokens: readonly Token[] | null;
+  readonly tokenFile: string | undefined;
+  /** `null`: what is sent is not encrypted. */
+  readonly tls: ServerTls | null;
   /** The run folder; made when it does not exist. */
   readonly dir: string | undefined;
   /** The most bytes of the journal on the disk. */
   readonly maxJournalBytes: number;
   readonly logLevel: string;
 }
-
-const LOOPBACK = new Set(['127.0.0.1', '::1', 'localhost']);
 
 /** @throws {UsageError} for a wrong experiment, or an address that is not safe */
 export async function parseCoordinatorOptions(argv: readonly string[]): Promise<CoordinatorOptions> {
@@ -41,9 +44,22 @@ export async function parseCoordinatorOptions(argv: readonly string[]): Promise<
         .env('CODISTILL_PORT'),
     )
     .addOption(
-      new Option('--token-file <file>', 'file with the token that peers must show').env(
-        'CODISTILL_TOKEN_FILE',
+      new Option(
+        '--token-file <file>',
+        'file with the tokens that peers may show: one a line, a name before it; read again when it changes',
+      ).env('CODISTILL_TOKEN_FILE'),
+    )
+    .addOption(
+      new Option('--tls-cert <file>', 'certificate of this coordinator, as PEM: peers take wss://').env(
+        'CODISTILL_TLS_CERT',
       ),
+    )
+    .addOption(new Option('--tls-key <file>', 'its private key, as PEM').env('CODISTILL_TLS_KEY'))
+    .addOption(
+      new Option(
+        '--tls-client-ca <file>',
+        'certificates of authorities, as PEM: peers must have a certificate of one of them',
+      ).env('CODISTILL_TLS_CLIENT_CA'),
     );
   command.addOption(
     new Option('--max-journal <size>', 'most disk space for answers that peers may ask for again')
@@ -58,9 +74,10 @@ export async function parseCoordinatorOptions(argv: readonly string[]): Promise<
   command.parse(argv, { from: 'user' });
   const options = command.opts();
   const { experiment } = await loadExperiment(command.args[0], overridesFrom(command));
-  const token = options.tokenFile === undefined ? null : readToken(options.tokenFile);
-  const exposed = !LOOPBACK.has(options.host);
-  if (token === null && exposed) {
+  const tokens = options.tokenFile === undefined ? null : readTokens(options.tokenFile);
+  const tls = readServerTls(options);
+  const exposed = !isLoopback(options.host);
+  if (tokens === null && exposed) {
     throw new UsageError(
       `--host ${options.host}: expected a token to protect an address that others can reach; give --token-file.`,
     );
@@ -74,7 +91,9 @@ export async function parseCoordinatorOptions(argv: readonly string[]): Promise<
     host: options.host,
     port,
     exposed,
-    token,
+    tokens,
+    tokenFile: options.tokenFile,
+    tls,
     dir: options.dir,
     maxJournalBytes: parseSize('--max-journal', options.maxJournal),
     logLevel: options.logLevel,

@@ -39,7 +39,9 @@ export function hello(
   if (run.phase === 'finished') return refuse(CloseCode.mismatch, 'the run is over');
   const key = message.identity ? keyText(message.identity) : null;
   const isOthers = (name: string): boolean => (run.keys.get(name) ?? key) !== key;
-  const place = takePlace(run.members, run.options.places, message, isOthers);
+  const name = message.name ?? nameOf(run, key);
+  const asked = name === undefined ? message : { ...message, name };
+  const place = takePlace(run.members, run.options.places, asked, isOthers);
   if ('refused' in place) return refuse(CloseCode.mismatch, place.refused);
   if (isOthers(place.name)) {
     const reason = key === null ? 'this peer has shown none' : 'this peer has another one';
@@ -79,6 +81,11 @@ export function hello(
     effects.push(...perform(run, leave(run.rounds, member.name, false)));
   }
   return effects;
+}
+
+/** The name of a key that nobody is connected under: its peer is back and has not said which it had. */
+function nameOf({ keys, connections }: Run, key: string | null): string | undefined {
+  return [...keys].find(([name, its]) => its === key && !connections.has(name))?.[0];
 }
 
 function welcome(run: Run, member: Member): MessageOf<CoordinatorMessage, 'welcome'> {

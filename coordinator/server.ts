@@ -1,3 +1,4 @@
+import type { TLSSocket } from 'node:tls';
 import { WebSocketServer } from 'ws';
 import type { Logger } from '../src/logger.ts';
 import { CloseCode } from '../src/protocol/closeCodes.ts';
@@ -5,19 +6,29 @@ import { frameLimit, MAX_FRAME_BYTES, PRE_AUTH_FRAME_BYTES } from '../src/protoc
 import { SUBPROTOCOL } from '../src/protocol/messages.ts';
 import type { Recorder } from '../src/results/recorder.ts';
 import type { MethodSummary } from '../src/results/types.ts';
-import { adoptConnection, type Connection, isAuthorised } from './connections.ts';
+import type { Token } from '../src/token.ts';
+import { type Attempts, countFailure } from './attempts.ts';
+import { adoptConnection, type Connection } from './connections.ts';
+import { createGate, isLoopback } from './gate.ts';
 import { createPages, listen } from './http.ts';
+import { createIntroductions } from './introduction.ts';
 import { nextDeadlineMs } from './rounds.ts';
-import { advance, disconnected, hello, receive } from './run.ts';
+import { advance, disconnected, receive } from './run.ts';
 import { type Run, type RunEffect, SLOW_START_LEASES } from './runState.ts';
 import { statusOf, whatIsWaitedFor } from './status.ts';
 import { summarise } from './summary.ts';
+import { type ServerTls, tlsFailure } from './tls.ts';
+import { isAmong } from './tokens.ts';
+import { refuseUpgrade } from './web.ts';
 
 export interface ServerOptions {
   readonly run: Run;
   readonly host: string;
   readonly port: number;
-  readonly token: string | null;
+  /** What peers must show; `null`: anybody who can reach the address may join. */
+  readonly tokens: readonly Token[] | null;
+  /** `null`: plain HTTP. */
+  readonly tls: ServerTls | null;
   readonly recorder: Recorder;
   /** Makes what is written as `summary.json` of what came out. */
   readonly summaryFile: (summary: MethodSummary) => unknown;
@@ -29,6 +40,8 @@ export interface Server {
   readonly url: string;
   /** Resolves when the run is over and its results are saved; rejects when they could not be. */
   readonly finished: Promise<MethodSummary>;
+  /** From now on these tokens count; connections with others are closed. */
+  useTokens(tokens: readonly Token[]): void;
   /** Ends the run where it is, and saves what there is. */
   interrupt(): void;
   close(): Promise<void>;
@@ -50,6 +63,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   const now = (): number => performance.now();
   const startedAtMs = now();
   const connections = new Map<number, Connection>();
+  let { tokens } = options;
   let nextId = 1;
   let interrupted = false;
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -146,7 +160,9 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     if (member) member.bytesUp += bytes;
   };
 
-  const http = createPages(() => statusOf(run, now(), startedAtMs));
+  const gate = createGate({ tokens: () => tokens, loopback: isLoopback(options.host), now });
+  const introductions = createIntroductions(run);
+  const http = createPages(gate, options.tls, () => statusOf(run, now(), startedAtMs));
   const webSockets = new WebSocketServer({
     noServer: true,
     path: '/ws',
@@ -154,13 +170,28 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     perMessageDeflate: false,
     handleProtocols: (offered) => (offered.has(SUBPROTOCOL) ? SUBPROTOCOL : false),
   });
+  /** So that a log holds no more of them than somebody reads. */
+  const untold: Attempts = new Map();
+  http.on('tlsClientError', (error: Error, socket: TLSSocket) => {
+    const address = socket.remoteAddress;
+    if (!countFailure(untold, address, now())) return;
+    logger.warn({ address, reason: tlsFailure(error, socket) }, 'no TLS connection');
+  });
   http.on('upgrade', (request, socket, head) => {
+    const address = request.socket.remoteAddress;
+    const verdict = gate.upgrade(request);
+    // One without a token gets its close code, which tells it not to come back, unless it was told often enough.
+    if (!verdict.admitted && verdict.status !== 401) {
+      refuseUpgrade(socket, verdict);
+      return;
+    }
     webSockets.handleUpgrade(request, socket, head, (webSocket) => {
-      const connection = adoptConnection(nextId++, webSocket, now, {
+      const token = verdict.admitted ? verdict.token : null;
+      const connection = adoptConnection(nextId++, webSocket, token, now, {
         frameLimit: ({ peer }) => frameLimitOf(run, peer),
         message(from, message, bytes) {
           if (from.peer === null) {
-            perform(message.type === 'hello' ? hello(run, from.id, message, now()) : [notHello(from.id)]);
+            perform(introductions.receive(from, address, message, now()));
             countUp(from, bytes);
           } else {
             // Counted before its effects: the last message of a run is in the summary that it brings about.
@@ -175,13 +206,15 @@ export async function startServer(options: ServerOptions): Promise<Server> {
         },
         closed(from, reason) {
           connections.delete(from.id);
+          introductions.forget(from.id);
           if (connections.size === 0) onAllClosed?.();
           if (from.peer !== null) perform(disconnected(run, from.peer, from.id, reason, now()));
         },
       });
       connections.set(connection.id, connection);
-      if (!isAuthorised(request, options.token)) {
-        connection.close(CloseCode.unauthorized, 'expected the token of this run');
+      if (!verdict.admitted) {
+        logger.warn({ address, reason: verdict.reason }, 'refused');
+        connection.close(CloseCode.unauthorized, verdict.reason);
       } else if (webSocket.protocol !== SUBPROTOCOL) {
         connection.close(CloseCode.protocolVersion, `expected the subprotocol ${SUBPROTOCOL}`);
       }
@@ -193,6 +226,15 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   return {
     url,
     finished,
+    useTokens(changed) {
+      tokens = changed;
+      for (const { token, peer, close } of connections.values()) {
+        if (token === null || isAmong(changed, token)) continue;
+        const reason = `the token "${token.name}" was revoked`;
+        recorder.event({ event: 'revoked', ...(peer !== null && { peer }), reason, token: token.name });
+        close(CloseCode.unauthorized, reason);
+      }
+    },
     interrupt() {
       if (run.phase === 'finished') return;
       interrupted = true;
@@ -221,15 +263,6 @@ export async function startServer(options: ServerOptions): Promise<Server> {
       http.closeAllConnections();
       await new Promise((resolve) => http.close(resolve));
     },
-  };
-}
-
-function notHello(connection: number): RunEffect {
-  return {
-    type: 'close',
-    connection,
-    code: CloseCode.malformed,
-    reason: 'expected hello as the first message',
   };
 }
 

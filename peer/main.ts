@@ -12,6 +12,7 @@ import { createLogger, type Logger } from '../src/logger.ts';
 import { runProgram, type StopSignal, stopOnSignals } from '../src/program.ts';
 import { LABEL_LENGTH, PROTOCOL_VERSION, TEXT_LENGTH } from '../src/protocol/messages.ts';
 import { lockFolder } from '../src/results/lock.ts';
+import { readableByOthers } from '../src/token.ts';
 import { assignFrom, loadNetwork } from './network.ts';
 import { type PeerOptions, parsePeerOptions } from './options.ts';
 import { learn, teachOthers } from './roles.ts';
@@ -26,6 +27,11 @@ const HURRY_MS = 500;
 await runProgram(async () => {
   const options = parsePeerOptions(process.argv.slice(2));
   const logger = createLogger('peer', options.logLevel);
+  for (const file of [options.tokenFile, options.identityFile]) {
+    if (file !== undefined && readableByOthers(file)) {
+      logger.warn({ file }, 'others on this machine may read this file: chmod 600 keeps it secret');
+    }
+  }
   const stop = stopOnSignals();
   // Before it joins: it would take the place of the process that is there.
   if (options.dir !== undefined) await lock(options.dir, options, logger);
@@ -43,8 +49,10 @@ await runProgram(async () => {
       backend: backend.name,
       device: backend.device.slice(0, LABEL_LENGTH),
       role: options.role,
+      ...(options.identity && { identity: options.identity.publicKey }),
     },
-    connect: (events) => openSocket(options.coordinator, options.token, events),
+    ...(options.identity && { sign: options.identity.sign }),
+    connect: (events) => openSocket(options.coordinator, options, events),
     patienceMs: options.patienceMs,
     notify: (what) => logger.info({ what }, 'connection'),
   });

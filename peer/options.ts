@@ -5,12 +5,19 @@ import { addGpuOption, addOutputOptions, addTrainingOptions } from '../src/confi
 import { UsageError } from '../src/errors.ts';
 import { isModelPath, parseModelName } from '../src/models/names.ts';
 import { LABEL_LENGTH, NAME_PATTERN } from '../src/protocol/messages.ts';
-import { readToken } from '../src/token.ts';
+import { readTokens, type Token } from '../src/token.ts';
+import { type Identity, openIdentity } from './identity.ts';
+import { type ClientTls, readClientTls } from './tls.ts';
 
 /** What a peer can be told; the rest it learns from the coordinator. */
 export interface PeerOptions {
   readonly coordinator: string;
-  readonly token: string | null;
+  readonly token: Token | null;
+  readonly tokenFile: string | undefined;
+  readonly tls: ClientTls;
+  /** The key that the name in the run shall belong to. */
+  readonly identity: Identity | null;
+  readonly identityFile: string | undefined;
   readonly name: string | undefined;
   readonly model: string | undefined;
   readonly role: 'student' | 'teacher';
@@ -42,6 +49,24 @@ export function parsePeerOptions(argv: readonly string[]): PeerOptions {
           'CODISTILL_TOKEN_FILE',
         ),
       )
+      .addOption(
+        new Option(
+          '--identity-file <file>',
+          'private key that keeps the name in the run from others; made when there is no such file',
+        ).env('CODISTILL_IDENTITY_FILE'),
+      )
+      .addOption(
+        new Option(
+          '--tls-ca <file>',
+          "certificates, as PEM: the coordinator's must be one of them, or of one of them; default: public authorities",
+        ).env('CODISTILL_TLS_CA'),
+      )
+      .addOption(
+        new Option('--tls-cert <file>', 'certificate of this peer, if the coordinator asks for one').env(
+          'CODISTILL_TLS_CERT',
+        ),
+      )
+      .addOption(new Option('--tls-key <file>', 'its private key, as PEM').env('CODISTILL_TLS_KEY'))
       .addOption(
         new Option('--model <name>', 'model to train, or path of a module; default: of the first free place')
           .argParser(modelArgument)
@@ -77,9 +102,14 @@ export function parsePeerOptions(argv: readonly string[]): PeerOptions {
   if (options.role === 'teacher' && options.weights === undefined) {
     throw new UsageError('--role teacher: expected --weights, a safetensors file or a run folder.');
   }
+  const coordinator = coordinatorUrl(options.coordinator);
   return {
-    coordinator: coordinatorUrl(options.coordinator),
-    token: options.tokenFile === undefined ? null : readToken(options.tokenFile),
+    coordinator,
+    token: options.tokenFile === undefined ? null : readTokens(options.tokenFile)[0]!,
+    tokenFile: options.tokenFile,
+    tls: readClientTls(coordinator, options),
+    identity: options.identityFile === undefined ? null : openIdentity(options.identityFile),
+    identityFile: options.identityFile,
     name: options.name,
     model: options.model,
     role: options.role,

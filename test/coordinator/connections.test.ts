@@ -50,7 +50,7 @@ describe('a hello', () => {
     const { server, run, events } = await serve(emptyRun(['a']), { token: 'secret' });
     for (const headers of [{}, { authorization: 'Bearer guess' }, { authorization: 'secret' }]) {
       const client = await connect(server, { headers }, helloOf('a'));
-      expect(await client.closed).toEqual([4001, 'expected the token of this run']);
+      expect(await client.closed).toEqual([4001, 'expected a token of this run']);
     }
     expect(events).toEqual([]);
     await join(server, 'a', { headers: { authorization: 'Bearer secret' } });
@@ -138,7 +138,7 @@ describe('a connection', () => {
       ...{ bufferedAmount: 2 ** 26 - 10, send: vi.fn(), close: vi.fn(), terminate: vi.fn() },
     });
     const closed = vi.fn();
-    const connection = adoptConnection(1, socket as unknown as WebSocket, () => 0, {
+    const connection = adoptConnection(1, socket as unknown as WebSocket, null, () => 0, {
       ...{ frameLimit: () => 0, message: vi.fn(), invalid: vi.fn(), closed },
     });
     expect(connection.send({ type: 'finished' })).toBe(0);

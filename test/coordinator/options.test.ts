@@ -1,8 +1,10 @@
+import { readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { parseCoordinatorOptions } from '../../coordinator/options.ts';
 import { ExitCode } from '../../src/errors.ts';
+import { fixture } from '../support/certificates.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';
 
 afterEach(() => {
@@ -19,7 +21,13 @@ async function file(name: string, text: string): Promise<string> {
 describe('parseCoordinatorOptions', () => {
   it('listens on this machine alone when nothing else is said', async () => {
     const options = await parseCoordinatorOptions([]);
-    expect(options).toMatchObject({ host: '127.0.0.1', port: 7070, token: null, logLevel: 'info' });
+    expect(options).toMatchObject({
+      host: '127.0.0.1',
+      port: 7070,
+      tokens: null,
+      tls: null,
+      logLevel: 'info',
+    });
     expect(options.dir).toBeUndefined();
     expect(options.experiment.peers).toMatchObject([{ model: 'cnn-s', count: 2 }]);
   });
@@ -43,7 +51,9 @@ describe('parseCoordinatorOptions', () => {
       host: '0.0.0.0',
       port: 0,
       exposed: true,
-      token: 'secret',
+      tokens: [{ name: 'token', secret: 'secret' }],
+      tokenFile: token,
+      tls: null,
       dir: 'd',
       maxJournalBytes: 256 * 1024 ** 2,
       logLevel: 'info',
@@ -68,15 +78,62 @@ describe('parseCoordinatorOptions', () => {
     expect(await parseCoordinatorOptions(['--host', host])).toMatchObject({
       host,
       exposed: false,
-      token: null,
+      tokens: null,
     });
   });
 
-  it('refuses an empty token', async () => {
-    const path = await file('token', '\nsecret\n');
+  it('refuses a file without a token', async () => {
+    const path = await file('token', '\n# secret\n');
     await expect(parseCoordinatorOptions(['--token-file', path])).rejects.toThrow(
-      `--token-file: expected a token in the first line of ${path}, got nothing.`,
+      `--token-file ${path}: expected a token, got nothing.`,
     );
+  });
+
+  it('takes a certificate with its key, and authorities for those of peers', async () => {
+    const pair = ['--tls-cert', fixture('server.pem'), '--tls-key', fixture('key.pem')];
+    const { tls } = await parseCoordinatorOptions(pair);
+    expect(tls).toMatchObject({ minVersion: 'TLSv1.2', requestCert: false, rejectUnauthorized: false });
+    vi.stubEnv('CODISTILL_TLS_CLIENT_CA', fixture('ca.pem'));
+    expect(await parseCoordinatorOptions(pair)).toMatchObject({
+      tls: { requestCert: true, rejectUnauthorized: true, ca: readFileSync(fixture('ca.pem')) },
+    });
+  });
+
+  it.each([
+    ['half a pair', ['--tls-cert', 'server.pem'], /^expected --tls-cert and --tls-key together/],
+    ['the other half', ['--tls-key', 'key.pem'], /^expected --tls-cert and --tls-key together/],
+    [
+      'authorities alone',
+      ['--tls-client-ca', 'ca.pem'],
+      /^--tls-client-ca: expected --tls-cert and --tls-key with it/,
+    ],
+    ['no file', ['--tls-cert', 'absent.pem', '--tls-key', 'key.pem'], /^--tls-cert: ENOENT/],
+    [
+      'a key as certificate',
+      ['--tls-cert', 'key.pem', '--tls-key', 'key.pem'],
+      /^--tls-cert .*key\.pem: expected a certificate as PEM, got none/,
+    ],
+    [
+      'the key of another one',
+      ['--tls-cert', 'ca.pem', '--tls-key', 'key.pem'],
+      /^--tls-key .*key\.pem: expected the private key of .*ca\.pem.*key values mismatch/,
+    ],
+    [
+      'a certificate as key',
+      ['--tls-cert', 'server.pem', '--tls-key', 'server.pem'],
+      /^--tls-key .*server\.pem: expected the private key/,
+    ],
+    [
+      'what is over',
+      ['--tls-cert', 'expired.pem', '--tls-key', 'key.pem'],
+      /^--tls-cert .*expired\.pem: expected a certificate that is valid now, got one from Jan +1 .* 2024 GMT to Jan +2 .* 2024 GMT; renew it/,
+    ],
+  ])('refuses %s', async (_, flags, message) => {
+    const args = flags.map((word) => (word.startsWith('--') ? word : fixture(word)));
+    await expect(parseCoordinatorOptions(args)).rejects.toMatchObject({
+      message: expect.stringMatching(message),
+      exitCode: ExitCode.usage,
+    });
   });
 
   it.each(['65536', '-1', '7070.5', '1e3', '0x10', 'http', '', ' '])(

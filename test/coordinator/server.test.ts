@@ -71,7 +71,7 @@ describe('an address that is taken', () => {
     const { server } = await serve(emptyRun(['a']));
     const port = Number(new URL(server.url).port);
     const second = startServer({
-      ...{ run: emptyRun(['a']), host: '127.0.0.1', port, token: null, summaryFile: () => null },
+      ...{ run: emptyRun(['a']), host: '127.0.0.1', port, tokens: null, tls: null, summaryFile: () => null },
       recorder: { event: () => {}, metrics: () => {}, close: async () => {} },
       logger: createLogger('test', 'silent'),
     });

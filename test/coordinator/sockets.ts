@@ -2,9 +2,11 @@ import { on, once } from 'node:events';
 import { type ClientOptions, WebSocket } from 'ws';
 import type { Run } from '../../coordinator/runState.ts';
 import { type Server, startServer } from '../../coordinator/server.ts';
+import type { ServerTls } from '../../coordinator/tls.ts';
 import { createLogger } from '../../src/logger.ts';
 import { type CoordinatorMessage, type PeerMessage, SUBPROTOCOL } from '../../src/protocol/messages.ts';
 import { decodeCoordinatorMessage, encodeMessage } from '../../src/protocol/wire.ts';
+import type { Token } from '../../src/token.ts';
 import { helloOf } from './support.ts';
 
 /** A coordinator on a free port of this machine, and what it has recorded so far. */
@@ -19,16 +21,27 @@ const open: { readonly servers: Server[]; readonly clients: Client[] } = { serve
 
 export async function serve(
   run: Run,
-  options: { readonly token?: string; readonly save?: () => Promise<void> } = {},
+  options: {
+    readonly token?: string;
+    readonly tokens?: readonly Token[];
+    readonly tls?: ServerTls;
+    readonly save?: () => Promise<void>;
+    readonly onEvent?: (record: object) => void;
+  } = {},
 ): Promise<Served> {
   const events: string[] = [];
   const server = await startServer({
     run,
     host: '127.0.0.1',
     port: 0,
-    token: options.token ?? null,
+    tokens:
+      options.tokens ?? (options.token === undefined ? null : [{ name: 'token', secret: options.token }]),
+    tls: options.tls ?? null,
     recorder: {
-      event: ({ event, peer }) => events.push(`${event} ${peer ?? ''}`.trim()),
+      event: (record) => {
+        events.push(`${record.event} ${record.peer ?? ''}`.trim());
+        options.onEvent?.(record);
+      },
       metrics: () => {},
       close: options.save ?? (async () => {}),
     },

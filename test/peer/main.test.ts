@@ -19,7 +19,7 @@ vi.mock('../../src/program.ts', async (original) => ({
   stopOnSignals: () => ({ signal: world.stop.signal, exitCode: () => 130 }),
 }));
 vi.mock('../../peer/socket.ts', () => ({
-  openSocket: (_url: string, _token: string | null, events: SocketEvents) => world.connect(events),
+  openSocket: (_url: string, _credentials: unknown, events: SocketEvents) => world.connect(events),
 }));
 
 const before = { argv: process.argv, exitCode: process.exitCode };

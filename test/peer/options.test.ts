@@ -1,8 +1,10 @@
-import { writeFileSync } from 'node:fs';
+import { createPublicKey, verify } from 'node:crypto';
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { parsePeerOptions } from '../../peer/options.ts';
 import { ExitCode, UsageError } from '../../src/errors.ts';
+import { fixture } from '../support/certificates.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';
 
 beforeEach(() => {
@@ -45,6 +47,8 @@ describe('the options of a peer', () => {
     expect(parse()).toEqual({
       coordinator: 'ws://127.0.0.1:7070/ws',
       token: null,
+      tls: { minVersion: 'TLSv1.2', rejectUnauthorized: true },
+      identity: null,
       name: undefined,
       model: undefined,
       role: 'student',
@@ -77,18 +81,71 @@ describe('the options of a peer', () => {
     },
   );
 
-  it.each(['secret\n', '  secret \r\n', 'secret', 'secret\nand more\n'])(
-    'read the token of %j',
+  it.each(['lab secret\n', '# ours\nlab secret', 'lab secret\nhome other\n'])(
+    'read the first token of %j',
     async (text) => {
-      expect(parse('--token-file', await tokenFile(text)).token).toBe('secret');
+      const file = await tokenFile(text);
+      expect(parse('--token-file', file)).toMatchObject({
+        token: { name: 'lab', secret: 'secret' },
+        tokenFile: file,
+      });
     },
   );
 
   it('refuse a token file that is empty or not there', async () => {
-    const empty = await tokenFile('\nsecret');
+    const empty = await tokenFile('\n');
     const absent = join(await temporaryFolder(), 'none');
-    expect(() => parse('--token-file', empty)).toThrow(/^--token-file: .*got nothing/);
+    expect(() => parse('--token-file', empty)).toThrow(/^--token-file .*: expected a token, got nothing/);
     expect(() => parse('--token-file', absent)).toThrow(UsageError);
+  });
+
+  it('make a private key that only its owner may read, and take it the next time', async () => {
+    const file = join(await temporaryFolder(), 'identity');
+    const made = parse('--identity-file', file).identity!;
+    expect(made.publicKey).toHaveLength(32);
+    expect(statSync(file).mode & 0o777).toBe(0o600);
+    expect(parse('--identity-file', file).identity!.publicKey).toEqual(made.publicKey);
+    const text = Uint8Array.of(1, 2, 3);
+    const key = createPublicKey(readFileSync(file));
+    expect(verify(null, text, key, made.sign(text))).toBe(true);
+  });
+
+  it('refuse a private key that is none, or of another kind', async () => {
+    const wrong = (text: string) => tokenFile(text).then((file) => () => parse('--identity-file', file));
+    expect(await wrong('secret')).toThrow(/^--identity-file .*: expected a private key as PEM/);
+    const elliptic = readFileSync(fixture('key.pem'), 'utf8');
+    expect(await wrong(elliptic)).toThrow(
+      /^--identity-file .*: expected an Ed25519 key, got one of type ec\.$/,
+    );
+    expect(() => parse('--identity-file', '/nowhere/identity')).toThrow(/ENOENT/);
+  });
+
+  it('read what belongs to an encrypted address, and refuse it with another', async () => {
+    const tls = [
+      '--tls-ca',
+      fixture('ca.pem'),
+      '--tls-cert',
+      fixture('client.pem'),
+      '--tls-key',
+      fixture('key.pem'),
+    ];
+    expect(parse('--coordinator', 'wss://host', ...tls).tls).toEqual({
+      ca: readFileSync(fixture('ca.pem')),
+      cert: readFileSync(fixture('client.pem')),
+      key: readFileSync(fixture('key.pem')),
+      minVersion: 'TLSv1.2',
+      rejectUnauthorized: true,
+    });
+    expect(() => parse(...tls)).toThrow(
+      new UsageError(
+        '--tls-ca, --tls-cert, --tls-key: expected a wss:// address with them, got ws://127.0.0.1:7070/ws.',
+      ),
+    );
+    const secure = ['--coordinator', 'wss://host'];
+    expect(() => parse(...secure, ...tls.slice(2, 4))).toThrow(/^expected --tls-cert and --tls-key together/);
+    expect(() => parse(...secure, '--tls-ca', fixture('key.pem'))).toThrow(
+      /^--tls-ca .*: expected a certificate/,
+    );
   });
 
   it.each([
