@@ -1,3 +1,4 @@
+import { isModelPath } from '../src/models/names.ts';
 import type { MessageOf, PeerMessage } from '../src/protocol/messages.ts';
 import type { BestEvaluation, Evaluation } from '../src/results/types.ts';
 
@@ -62,7 +63,7 @@ export function takePlace(
 ): { readonly name: string; readonly model: string } | Refusal {
   const known = members.get(hello.name ?? '');
   const role = hello.role ?? 'student';
-  if (known?.role === role) return { name: known.name, model: hello.model ?? known.model };
+  if (known?.role === role) return { name: known.name, model: hello.model ?? modelOf(known, places) };
   if (known) return { refused: `"${known.name}" is a ${known.role}, and this one says that it is a ${role}` };
   const its = places.filter((place) => place.role === role);
   const named = places.find(({ name }) => name === hello.name);
@@ -87,11 +88,20 @@ export function takePlace(
       suits(member) &&
       !isOthers(member.name),
   );
-  if (away) return { name: away.name, model: away.model };
+  if (away) return { name: away.name, model: hello.model ?? modelOf(away, places) };
   const taken = [...members.values()].filter((member) => member.role === role);
   return {
     refused: `the run has its ${its.length} ${role}s already: ${taken.map(({ name }) => name).join(', ')}`,
   };
+}
+
+/**
+ * The model for a process that takes the name of a member, and asks for none: the one that the member has, unless that is
+ * a file which the member named and the experiment does not. Nobody is to choose what another machine loads.
+ */
+function modelOf({ name, model }: Member, places: readonly Place[]): string {
+  if (!isModelPath(model) || places.some((place) => place.model === model)) return model;
+  return (places.find((place) => place.name === name) ?? places[0]!).model;
 }
 
 /** A peer with the name of a place has that one; one with a name of its own has the first left with its model. */

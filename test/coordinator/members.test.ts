@@ -37,6 +37,18 @@ describe('takePlace', () => {
     ]);
   });
 
+  it('never makes a peer load a file that another one named, but those of the experiment', () => {
+    const members = membersAfter({ name: 'cnn-s-1', model: './mine.js' });
+    const back = { ...anonymous, name: 'cnn-s-1' };
+    expect(takePlace(members, places, back)).toEqual({ name: 'cnn-s-1', model: 'cnn-s' });
+    expect(takePlace(members, places, { ...back, model: './mine.js' })).toMatchObject({ model: './mine.js' });
+    members.get('cnn-s-1')!.connected = false;
+    admit(members, 'resnet8-1', 'resnet8', { ...anonymous, name: 'resnet8-1' }, 0);
+    expect(takePlace(members, places, anonymous)).toEqual({ name: 'cnn-s-1', model: 'cnn-s' });
+    const own = [{ ...places[0]!, model: './mine.js' }, places[1]!];
+    expect(takePlace(members, own, back)).toEqual({ name: 'cnn-s-1', model: './mine.js' });
+  });
+
   it('lets a peer bring a model that no place has', () => {
     expect(modelsOf(membersAfter({ model: './net.js' }, {}))).toEqual([
       'cnn-s-1: ./net.js',

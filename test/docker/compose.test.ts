@@ -1,6 +1,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { createServer } from 'node:http';
+import { createServer, type RequestListener } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { Ajv2020 } from 'ajv/dist/2020.js';
@@ -9,6 +10,7 @@ import { parse } from 'yaml';
 import { loadExperiment } from '../../src/config/load.ts';
 import { peerNames } from '../../src/config/peers.ts';
 import { projectRoot } from '../../src/paths.ts';
+import { fixture } from '../support/certificates.ts';
 import { globalArguments, instructions, lineage, readDocker } from './dockerfile.ts';
 import { flagsOf, variablesOf } from './programs.ts';
 
@@ -127,13 +129,18 @@ describe('docker/compose.yaml', () => {
 describe('docker/healthcheck.mjs', () => {
   const script = join(projectRoot, 'docker', 'healthcheck.mjs');
 
-  it('ends with 0 when the coordinator answers', async () => {
-    const server = createServer((request, response) => {
+  it.each([
+    ['', {}],
+    [' over TLS', { CODISTILL_TLS_CERT: fixture('elsewhere.pem') }],
+  ])('ends with 0 when the coordinator answers%s', async (_, env) => {
+    const listener: RequestListener = (request, response) => {
       response.writeHead(request.url === '/healthz' ? 200 : 404).end();
-    });
+    };
+    const tls = { cert: readFileSync(fixture('elsewhere.pem')), key: readFileSync(fixture('key.pem')) };
+    const server = 'CODISTILL_TLS_CERT' in env ? createTlsServer(tls, listener) : createServer(listener);
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     const { port } = server.address() as AddressInfo;
-    const child = spawn(process.execPath, [script], { env: { CODISTILL_PORT: String(port) } });
+    const child = spawn(process.execPath, [script], { env: { CODISTILL_PORT: String(port), ...env } });
     expect(await new Promise((resolve) => child.on('exit', resolve))).toBe(0);
     server.close();
   });

@@ -182,7 +182,7 @@ describe('a session that is refused', () => {
     const peer = createPeer();
     const joined = peer.session.join();
     peer.latest().drop(4001);
-    await expect(joined).rejects.toThrow('The token is missing or wrong');
+    await expect(joined).rejects.toThrow('The token is missing, wrong or revoked');
   });
 
   it('ends by a message that it cannot read, and says what was wrong', async () => {
