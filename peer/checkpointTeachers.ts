@@ -4,7 +4,7 @@ import type { Model } from '../src/models/types.ts';
 import { assignWeights, readVariables, weightsOf } from '../src/training/modelWeights.ts';
 import { decodeSafetensors, encodeSafetensors } from '../src/training/safetensors.ts';
 import type { CheckpointInbox } from './checkpointInbox.ts';
-import { logitsAlone, type TeacherSource } from './teachers.ts';
+import { logitsAlone, NO_STATE, type TeacherSource } from './teachers.ts';
 
 export interface CheckpointOptions {
   /** The student's own network, whose weights the others get. */
@@ -59,6 +59,8 @@ export function checkpointTeachers(options: CheckpointOptions): TeacherSource & 
       return { target: logitsAlone(target), waitedMs };
     },
     updated: () => {},
+    // The copies come from the others, and come again.
+    state: NO_STATE,
     dispose() {
       for (const copy of copies.values()) copy.dispose();
     },

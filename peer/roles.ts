@@ -117,7 +117,7 @@ function commonLayers([first, ...others]: readonly FeatureShapes[]): FeatureShap
 
 async function teachersOf(student: Student, part: StudentPart): Promise<TeacherSource> {
   const { session, settings, start, wants } = part;
-  const own = await ownTeachers(student, part.modelName, part.weights);
+  const own = await ownTeachers(student, part.settings, part.modelName, part.weights);
   if (own) return own;
   const { data, exchange } = settings;
   if (exchange.mode === 'checkpoint') return copiesOf(student, part, wants!.temperature);

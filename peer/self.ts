@@ -127,7 +127,7 @@ await runProgram(async () => {
     tell({ step, loss, accuracy, imagesPerSecond, waitFraction });
   };
 
-  const teachers = (await ownTeachers(student, model, planned!.weights)) ?? noTeachers;
+  const teachers = (await ownTeachers(student, settings, model, planned!.weights)) ?? noTeachers;
   const result = await work({
     ...{ student, modelName: model, settings, teachers, report },
     ...{ run: 'self', folder: join(folder, 'peers', name), signal: stop.signal },

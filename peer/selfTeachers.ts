@@ -1,10 +1,19 @@
 /** Teachers that a student finds in itself: nothing leaves this process, and nobody is waited for. */
 import * as tf from '@tensorflow/tfjs';
+import type { RunSettings } from '../src/config/schema.ts';
+import { replaceRows } from '../src/distill/replaceRows.ts';
 import { UsageError } from '../src/errors.ts';
 import type { Model } from '../src/models/types.ts';
 import { assignFrom } from './network.ts';
 import type { Student } from './student.ts';
-import { emaTeachers, logitsAlone, noTeachers, type TeacherSource, type Teaching } from './teachers.ts';
+import {
+  emaTeachers,
+  logitsAlone,
+  NO_STATE,
+  noTeachers,
+  type TeacherSource,
+  type Teaching,
+} from './teachers.ts';
 
 /** A source that holds tensors. */
 export interface OwnTeachers extends TeacherSource {
@@ -24,6 +33,7 @@ export function generationTeachers(model: Model): OwnTeachers {
   return {
     teach: async ({ images }) => taughtBy(tf.tidy(() => model.forward(images, false).logits)),
     updated: () => {},
+    state: NO_STATE,
     dispose: () => model.dispose(),
   };
 }
@@ -33,70 +43,66 @@ const CERTAIN = 200;
 
 /**
  * What the student said of a sample the last time teaches: one epoch ago, when every sample comes once in an epoch. The
- * predictions are those of training, from before the step's update.
+ * predictions are those of training, from before the step's update; those of the burn-in are remembered too.
  *
- * The memory is on the host, `[samples, classes]` in float32: 20 MB for 50,000 samples of 100 classes. Nothing is taught
- * while no sample of a batch is known, so not in the first epoch. Later, the target of a sample that is not known yet, for
- * it was in a last, partial batch, is its label, with which the authors of PS-KD begin.
+ * A sample of which nothing was said yet has its label for a target, with which the authors of PS-KD begin.
  *
- * @param samples of the training set
+ * The memory is `[samples, classes]` in float32: 20 MB for 50,000 samples of 100 classes.
+ *
+ * @param labels of the training set
  */
-export function previousEpochTeachers(samples: number, classes: number): TeacherSource {
-  const said = new Float32Array(samples * classes);
-  const known = new Uint8Array(samples);
-  const recall = (ids: Uint32Array, labels: Uint16Array): Float32Array | null => {
-    if (!ids.some((id) => known[id])) return null;
-    const target = new Float32Array(ids.length * classes);
-    for (const [row, id] of ids.entries()) {
-      if (known[id]) target.set(said.subarray(id * classes, (id + 1) * classes), row * classes);
-      else target[row * classes + labels[row]!] = CERTAIN;
-    }
-    return target;
-  };
+export function previousEpochTeachers(labels: Uint16Array, classes: number): OwnTeachers {
+  const memory = tf.tidy(() => {
+    const indices = tf.tensor1d(Int32Array.from(labels), 'int32');
+    return tf.variable(tf.mul(tf.oneHot(indices, classes), CERTAIN), false);
+  });
   return {
-    async teach({ ids, labels, student }) {
-      const target = recall(ids, labels);
-      const now = await student.logits.data();
-      for (const [row, id] of ids.entries()) {
-        said.set(now.subarray(row * classes, (row + 1) * classes), id * classes);
-        known[id] = 1;
-      }
-      return target ? taughtBy(tf.tensor2d(target, [ids.length, classes])) : none;
-    },
+    teach: async ({ ids }) =>
+      taughtBy(tf.tidy(() => tf.gather(memory as tf.Tensor2D, tf.tensor1d(Int32Array.from(ids), 'int32')))),
+    remember: ({ ids, student }) => replaceRows(memory, ids, student.logits),
     updated: () => {},
+    state: new Map([['memory', memory]]),
+    dispose: () => memory.dispose(),
   };
 }
 
 /**
  * What the student said one step ago of the samples that are the first half of the batch now teaches:
- * `[batch / 2, classes]`. The predictions are those of training, from before that step's update, and stay on the device.
+ * `[batch / 2, classes]`. The predictions are those of training, from before that step's update.
  *
- * Nothing is taught when the batch before ended with other samples: in the first step, and after steps that were left out.
+ * Nothing is taught when the step before was not seen: in the first step, and after steps that were left out.
+ *
+ * @param batchSize samples that are new in a step: the later rows of each batch, which come again in the next one
  */
-export function previousBatchTeachers(): OwnTeachers {
-  let before: { readonly ids: Uint32Array; readonly logits: tf.Tensor2D } | null = null;
-  const recall = (ids: Uint32Array): tf.Tensor2D | null => {
-    const half = ids.length / 2;
-    if (!before || before.ids.length < half) return null;
-    const { ids: idsBefore, logits } = before;
-    const start = idsBefore.length - half;
-    if (!idsBefore.subarray(start).every((id, row) => id === ids[row])) return null;
-    return tf.slice(logits, [start, 0]);
-  };
+export function previousBatchTeachers(batchSize: number, classes: number): OwnTeachers {
+  const logits = tf.tidy(() => tf.variable(tf.zeros([batchSize, classes]), false));
+  /** `[1]`: the step that the logits are of. */
+  const at = tf.tidy(() => tf.variable(tf.tensor1d([NEVER]), false));
+  // Read from the device once, and then known.
+  let before: number | null = null;
   return {
-    async teach({ ids, student }) {
-      const target = recall(ids);
-      before?.logits.dispose();
-      before = { ids: ids.slice(), logits: tf.keep(tf.clone(student.logits)) };
-      return target ? taughtBy(target) : none;
+    async teach({ step }) {
+      before ??= (await at.data())[0]!;
+      return before === step - 1 ? taughtBy(tf.clone(logits as tf.Tensor2D)) : none;
+    },
+    remember({ step, student }) {
+      before = step;
+      tf.tidy(() => {
+        logits.assign(tf.slice(student.logits, [student.logits.shape[0] - batchSize, 0]));
+        at.assign(tf.tensor1d([step]));
+      });
     },
     updated: () => {},
-    dispose() {
-      before?.logits.dispose();
-      before = null;
-    },
+    state: new Map([
+      ['logits', logits],
+      ['step', at],
+    ]),
+    dispose: () => tf.dispose([logits, at]),
   };
 }
+
+/** A step that no other one follows. */
+const NEVER = -2;
 
 /**
  * The teacher that a student finds in itself, as its methods want it.
@@ -107,6 +113,7 @@ export function previousBatchTeachers(): OwnTeachers {
  */
 export async function ownTeachers(
   student: Student,
+  { data }: RunSettings,
   modelName: string,
   generation: string | undefined,
 ): Promise<TeacherSource | null> {
@@ -125,9 +132,9 @@ export async function ownTeachers(
     case 'ema':
       return emaTeachers(student.ema!);
     case 'previous-epoch':
-      return previousEpochTeachers(dataset.train.count, model.classes);
+      return previousEpochTeachers(dataset.train.labels, model.classes);
     case 'previous-batch':
-      return previousBatchTeachers();
+      return previousBatchTeachers(data.batchSize, model.classes);
     case 'generation': {
       if (generation === undefined) {
         throw new UsageError(

@@ -34,9 +34,21 @@ export interface Teaching {
 /** Where a student's targets come from. */
 export interface TeacherSource {
   teach(lesson: Lesson): Promise<Teaching>;
+  /**
+   * Called at every step, after `teach` where that was asked and where it was not: what the student said before the update
+   * can be remembered for later.
+   */
+  remember?(lesson: Lesson): void;
   /** Called after each update of the student's weights. */
   updated(step: number): void;
+  /**
+   * What is remembered from one step to the next, by name: a checkpoint saves it, and restoring assigns it before the first
+   * step. Empty where nothing is remembered, or only what is saved elsewhere.
+   */
+  readonly state: ReadonlyMap<string, tf.Variable>;
 }
+
+export const NO_STATE: TeacherSource['state'] = new Map();
 
 export function logitsAlone(logits: tf.Tensor2D): TeacherOutputs {
   return { logits, encodings: {} };
@@ -46,13 +58,15 @@ export function logitsAlone(logits: tf.Tensor2D): TeacherOutputs {
 export const noTeachers: TeacherSource = {
   teach: async () => ({ target: null, waitedMs: 0 }),
   updated: () => {},
+  state: NO_STATE,
 };
 
-/** The moving average of the student's own weights teaches; nothing leaves this process. */
+/** The moving average of the student's own weights teaches; nothing leaves this process. It is saved with the student. */
 export function emaTeachers(teacher: EmaTeacher): TeacherSource {
   return {
     teach: async ({ images }) => ({ target: logitsAlone(teacher.predict(images)), waitedMs: 0 }),
     updated: (step) => teacher.update(step),
+    state: NO_STATE,
   };
 }
 
@@ -89,6 +103,7 @@ export function peerTeachers(
       return { target: null, waitedMs, ...(nextStep !== undefined && { nextStep }), ended };
     },
     updated: (step) => options.ema?.update(step),
+    state: NO_STATE,
   };
 }
 

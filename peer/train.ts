@@ -85,6 +85,7 @@ export async function train(run: Training): Promise<number> {
     const taught = share > 0 && loss.objective.teachers !== 'none';
     const teaching: Teaching = taught ? await teachers.teach(lesson) : { target: null, waitedMs: 0 };
     if (teaching.ended) return step;
+    teachers.remember?.(lesson);
     const teacher = teaching.target;
     for (const one of teacher ? [teacher, ...(teacher.apart ?? [])] : []) {
       for (const tensor of [one.logits, ...Object.values(one.encodings)]) hold(tensor);

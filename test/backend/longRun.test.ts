@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { describe, expect, it } from 'vitest';
 import { createTrainingLog } from '../../peer/log.ts';
-import { logitsAlone, type TeacherSource } from '../../peer/teachers.ts';
+import { logitsAlone, noTeachers, type TeacherSource } from '../../peer/teachers.ts';
 import { train } from '../../peer/train.ts';
 import { objectiveFrom } from '../../src/distill/fromSettings.ts';
 import { featureShapes } from '../../src/models/featureShapes.ts';
@@ -70,7 +70,7 @@ async function run({ model: name, steps, tickMs, teach, updated }: Run): Promise
   try {
     return await train({
       ...{ peer: 'peer-1', settings, dataset: TINY_DATASET, model, loss, optimizer, evaluate },
-      teachers: { teach, updated },
+      teachers: { ...noTeachers, teach, updated },
       log: createTrainingLog({ classes: classNames.length, graceSteps: steps, now }, () => {}),
       keep: async () => {},
       signal: new AbortController().signal,

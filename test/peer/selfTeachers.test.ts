@@ -1,10 +1,14 @@
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { generationTeachers, previousBatchTeachers, previousEpochTeachers } from '../../peer/selfTeachers.ts';
+import {
+  generationTeachers,
+  type OwnTeachers,
+  previousBatchTeachers,
+  previousEpochTeachers,
+} from '../../peer/selfTeachers.ts';
 import type { Lesson, TeacherSource } from '../../peer/teachers.ts';
 import { loadBackend } from '../../src/backend/select.ts';
 import { batchOf } from '../../src/datasets/batchKinds.ts';
-import { batchIds } from '../../src/datasets/sampler.ts';
 import { linearModel } from '../support/models.ts';
 import { expectNoLeak, rowsOf } from '../support/tensors.ts';
 
@@ -39,93 +43,154 @@ async function taught(
   expect(waitedMs).toBe(0);
   const rows = target ? await target.logits!.array() : null;
   expect(target?.encodings ?? {}).toEqual({});
+  source.remember?.(lesson);
   tf.dispose([logits, target?.logits ?? [], images ? [] : lesson.images]);
-  source.updated(step);
   return rows;
 }
 
 /** What a student says of samples at some time: numbers that tell both. */
-const said = (ids: readonly number[], time: number): number[][] => ids.map((id) => [id, time, -id]);
+const said = (ids: readonly number[], time: number): number[][] => ids.map((id) => [id, time, 0 - id]);
+
+/** A step in which nobody was asked, as in the burn-in. */
+function untaught(source: TeacherSource, ids: readonly number[], time: number): void {
+  const student = { logits: rowsOf(said(ids, time).flat(), CLASSES), features: {} };
+  const labels = Uint16Array.from(ids, (id) => id % CLASSES);
+  const images = tf.zeros<tf.Rank.R4>([ids.length, 1, 1, 1]);
+  source.remember!({ step: time, ids: Uint32Array.from(ids), images, labels, student });
+  tf.dispose([images, student.logits]);
+}
+
+/** Gives `to` what `from` remembers, as a checkpoint would: by name, as values. */
+async function restore(to: TeacherSource, from: TeacherSource): Promise<void> {
+  expect([...to.state.keys()]).toEqual([...from.state.keys()]);
+  for (const [name, variable] of to.state) {
+    const { shape } = from.state.get(name)!;
+    const values = Float32Array.from(await from.state.get(name)!.data());
+    tf.tidy(() => variable.assign(tf.tensor(values, shape)));
+  }
+}
+
+const probabilities = (logits: readonly number[]): number[] =>
+  tf.tidy(() => [...tf.softmax(tf.tensor1d([...logits])).dataSync()]);
 
 describe('what a student said one epoch ago as teacher', () => {
-  it('is nothing in the first epoch, and then what it said of the same samples, in whatever order', async () => {
-    const source = previousEpochTeachers(4, CLASSES);
-    expect(await taught(source, { ids: [2, 0], says: said([2, 0], 1) })).toBeNull();
-    expect(await taught(source, { ids: [3, 1], says: said([3, 1], 1) })).toBeNull();
+  /** The class of each sample. */
+  const labels = (count: number) => Uint16Array.from({ length: count }, (_, id) => id % CLASSES);
+
+  it('is the label in the first epoch, and then what it said of the same samples, in whatever order', async () => {
+    const source = previousEpochTeachers(labels(4), CLASSES);
+    const first = [
+      ...(await taught(source, { ids: [2, 0], says: said([2, 0], 1) }))!,
+      ...(await taught(source, { ids: [3, 1], says: said([3, 1], 1) }))!,
+    ];
+    expect(first.map(probabilities)).toEqual([
+      [0, 0, 1],
+      [1, 0, 0],
+      [1, 0, 0],
+      [0, 1, 0],
+    ]);
     expect(await taught(source, { ids: [0, 3], says: said([0, 3], 2) })).toEqual(said([0, 3], 1));
     expect(await taught(source, { ids: [1, 2], says: said([1, 2], 2) })).toEqual(said([1, 2], 1));
     expect(await taught(source, { ids: [3, 2], says: said([3, 2], 3) })).toEqual(said([3, 2], 2));
-  });
-
-  it('is the label of a sample of which nothing was said yet', async () => {
-    const source = previousEpochTeachers(5, CLASSES);
-    await taught(source, { ids: [0, 1], says: said([0, 1], 1) });
-    const rows = (await taught(source, { ids: [4, 1], says: said([4, 1], 2) }))!;
-    expect(rows[1]).toEqual([1, 1, -1]);
-    const probabilities = tf.tidy(() => [...tf.softmax(tf.tensor1d(rows[0]!)).dataSync()]);
-    expect(probabilities).toEqual([0, 1, 0]);
+    source.dispose();
   });
 
   it('is what was said last of a sample that an epoch left out', async () => {
-    const source = previousEpochTeachers(3, CLASSES);
+    const source = previousEpochTeachers(labels(3), CLASSES);
     await taught(source, { ids: [0, 1], says: said([0, 1], 1) });
     await taught(source, { ids: [1, 2], says: said([1, 2], 2) });
     expect(await taught(source, { ids: [0, 2], says: said([0, 2], 3) })).toEqual([
       ...said([0], 1),
       ...said([2], 2),
     ]);
+    source.dispose();
   });
 
-  it('keeps nothing on the device, and changes with nothing that the student says later', async () => {
-    const source = previousEpochTeachers(2, CLASSES);
+  it('is what it said in a step of the burn-in', async () => {
+    const source = previousEpochTeachers(labels(2), CLASSES);
+    untaught(source, [1, 0], 1);
+    expect(await taught(source, { ids: [0, 1], says: said([0, 1], 2) })).toEqual(said([0, 1], 1));
+    source.dispose();
+  });
+
+  it('goes on after its state was saved and restored', async () => {
+    const [before, after] = [1, 2].map(() => previousEpochTeachers(labels(3), CLASSES)) as [
+      OwnTeachers,
+      OwnTeachers,
+    ];
+    await taught(before, { ids: [2, 0], says: said([2, 0], 1) });
+    await restore(after, before);
+    const rows = (await taught(after, { ids: [0, 1, 2], says: said([0, 1, 2], 2) }))!;
+    expect([rows[0], probabilities(rows[1]!), rows[2]]).toEqual([
+      said([0], 1)[0],
+      [0, 1, 0],
+      said([2], 1)[0],
+    ]);
+    for (const source of [before, after]) source.dispose();
+  });
+
+  it('keeps one memory on the device, until it is disposed of', async () => {
     await expectNoLeak(async () => {
-      for (let epoch = 1; epoch < 4; epoch++)
+      const source = previousEpochTeachers(labels(2), CLASSES);
+      const before = tf.memory().numTensors;
+      for (let epoch = 1; epoch < 4; epoch++) {
         await taught(source, { ids: [0, 1], says: said([0, 1], epoch) });
+        expect(tf.memory().numTensors).toBe(before);
+      }
+      source.dispose();
     });
   });
 });
 
 describe('what a student said one step ago as teacher', () => {
+  const BATCH = 2;
   const batchAt = (step: number) => [
-    ...batchOf('overlapping', { seed: 1, step, batchSize: 2, count: 7 }, 0).ids,
+    ...batchOf('overlapping', { seed: 1, step, batchSize: BATCH, count: 7 }, 0).ids,
   ];
+  const at = (source: TeacherSource, step: number) =>
+    taught(source, { ids: batchAt(step), step, says: said(batchAt(step), step) });
 
   it('is nothing at first, and then what it said of the half that is there again', async () => {
-    const source = previousBatchTeachers();
+    const source = previousBatchTeachers(BATCH, CLASSES);
     for (let step = 0; step < 10; step++) {
-      const ids = batchAt(step);
-      const rows = await taught(source, { ids, step, says: said(ids, step) });
-      const again = ids.slice(0, 2);
-      expect(rows).toEqual(step === 0 ? null : said(again, step - 1));
+      const again = batchAt(step).slice(0, BATCH);
+      expect(await at(source, step)).toEqual(step === 0 ? null : said(again, step - 1));
     }
     source.dispose();
   });
 
   it('is nothing after steps that were left out, and goes on with the next one', async () => {
-    const source = previousBatchTeachers();
-    const at = (step: number) =>
-      taught(source, { ids: batchAt(step), step, says: said(batchAt(step), step) });
-    expect([await at(1), await at(3)]).toEqual([null, null]);
-    expect(await at(4)).toEqual(said(batchAt(4).slice(0, 2), 3));
+    const source = previousBatchTeachers(BATCH, CLASSES);
+    expect([await at(source, 1), await at(source, 3)]).toEqual([null, null]);
+    expect(await at(source, 4)).toEqual(said(batchAt(4).slice(0, BATCH), 3));
     source.dispose();
   });
 
-  it('is nothing for batches that do not overlap', async () => {
-    const source = previousBatchTeachers();
-    for (let step = 0; step < 3; step++) {
-      const ids = [...batchIds({ seed: 1, step, batchSize: 3, count: 9 })];
-      expect(await taught(source, { ids, step, says: said(ids, step) })).toBeNull();
-    }
+  it('is what it said in a step of the burn-in', async () => {
+    const source = previousBatchTeachers(BATCH, CLASSES);
+    untaught(source, batchAt(5), 5);
+    expect(await at(source, 6)).toEqual(said(batchAt(6).slice(0, BATCH), 5));
     source.dispose();
   });
 
-  it('keeps one batch of logits on the device, until it is disposed of', async () => {
+  it('goes on after its state was saved and restored', async () => {
+    const [before, after] = [1, 2].map(() => previousBatchTeachers(BATCH, CLASSES)) as [
+      OwnTeachers,
+      OwnTeachers,
+    ];
+    await at(before, 3);
+    await restore(after, before);
+    expect(await at(after, 4)).toEqual(said(batchAt(4).slice(0, BATCH), 3));
+    for (const source of [before, after]) source.dispose();
+  });
+
+  it('keeps one batch of logits and its step on the device, until it is disposed of', async () => {
     await expectNoLeak(async () => {
-      const source = previousBatchTeachers();
+      const source = previousBatchTeachers(BATCH, CLASSES);
       const before = tf.memory().numTensors;
       for (let step = 0; step < 4; step++) {
-        await taught(source, { ids: batchAt(step), step, says: said(batchAt(step), step) });
-        expect(tf.memory().numTensors - before).toBe(1);
+        await at(source, step);
+        expect(tf.memory().numTensors).toBe(before);
       }
       source.dispose();
       source.dispose();

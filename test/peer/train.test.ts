@@ -5,6 +5,7 @@ import {
   emaTeachers,
   type Lesson,
   logitsAlone,
+  NO_STATE,
   noTeachers,
   type TeacherSource,
   type Teaching,
@@ -42,14 +43,18 @@ const weights = (model: Model): Float32Array[] =>
 function teachersThat(teach: (lesson: Lesson) => Partial<Teaching>) {
   const lessons: Pick<Lesson, 'step' | 'ids'>[] = [];
   const updates: number[] = [];
+  /** Steps, and whether the predictions were gone. */
+  const remembered: [step: number, gone: boolean][] = [];
   const teachers: TeacherSource = {
     teach: async (lesson) => {
       lessons.push({ step: lesson.step, ids: lesson.ids });
       return { target: null, waitedMs: 0, ...teach(lesson) };
     },
+    remember: (lesson) => void remembered.push([lesson.step, lesson.student.logits.isDisposed]),
     updated: (step) => void updates.push(step),
+    state: NO_STATE,
   };
-  return { teachers, lessons, updates, asked: () => lessons.map(({ step }) => step) };
+  return { teachers, lessons, remembered, updates, asked: () => lessons.map(({ step }) => step) };
 }
 
 const noise = (step: number) => logitsAlone(tf.randomNormal([8, 3], 0, 1, 'float32', step));
@@ -248,11 +253,12 @@ describe('training with teachers', () => {
     expect(taught.weights).toEqual(alone.weights);
   });
 
-  it('asks nobody during the burn-in', async () => {
+  it('asks nobody during the burn-in, but lets what it says be remembered', async () => {
     const settings = settingsWith({ distill: { method: 'dml', burnInSteps: 4 } });
-    const { teachers, asked, updates } = teachersThat(() => ({}));
+    const { teachers, asked, remembered, updates } = teachersThat(() => ({}));
     await trainTiny(settings, teachers);
     expect(asked()).toEqual([4, 5]);
+    expect(remembered).toEqual([0, 1, 2, 3, 4, 5].map((step) => [step, false]));
     expect(updates).toEqual([0, 1, 2, 3, 4, 5]);
   });
 

@@ -7,6 +7,7 @@ import { Weights } from '../../models/weights.ts';
 import { type Chooser, chosenLayers, vectorLayer, vectorWidths } from '../layers.ts';
 import { drawNegatives, mostNegatives } from '../negatives.ts';
 import { decay } from '../options.ts';
+import { replaceRows } from '../replaceRows.ts';
 import { scaledGradient } from '../scaledGradient.ts';
 import type { LossInput, Method, Modules } from '../types.ts';
 import { unit } from '../unit.ts';
@@ -126,8 +127,8 @@ export const crd: Method<Options, CrdModules> = {
       setTotal(scores(theirs, modules.student, batch, input), modules.student, batch, modules);
       modules.totalsSet = true;
     }
-    remember(own, modules.student, batch, options);
-    remember(theirs, modules.teacher, batch, options);
+    remember(own, modules.student, input.ids, options);
+    remember(theirs, modules.teacher, input.ids, options);
   },
 };
 
@@ -136,8 +137,6 @@ type Input = LossInput<Options, CrdModules>;
 interface Batch {
   /** Int32 `[batch]`. */
   readonly ids: tf.Tensor1D;
-  /** `[training set, 1]`: 1 for all samples that are not in the batch. */
-  readonly others: tf.Tensor2D;
   /** `[training set, batch]`: 1 for the negatives of a sample. */
   readonly negative: tf.Tensor2D;
 }
@@ -160,12 +159,9 @@ function embed({ student, teacher, modules, options: { layer } }: Input): {
 }
 
 function batchOf({ ids, step, modules: { trainLabels, negatives, seed } }: Input): Batch {
-  const others = new Float32Array(trainLabels.length).fill(1);
-  for (const id of ids) others[id] = 0;
   const drawn = drawNegatives({ trainLabels, ids, count: negatives, seed, step });
   return {
     ids: tf.tensor1d(Int32Array.from(ids), 'int32'),
-    others: tf.tensor2d(others, [trainLabels.length, 1]),
     negative: tf.tensor2d(drawn, [trainLabels.length, ids.length]),
   };
 }
@@ -206,16 +202,10 @@ function setTotal(each: Scores, memory: Memory, batch: Batch, modules: CrdModule
 }
 
 /** Moves the remembered vectors of the batch's samples, which are all different, towards their latest ones. */
-function remember(
-  vectors: tf.Tensor2D,
-  { bank }: Memory,
-  { ids, others }: Batch,
-  { momentum }: Options,
-): void {
-  const moved = tf.add(tf.mul(tf.gather(bank, ids), momentum), tf.mul(vectors, 1 - momentum));
-  // On the cpu backend tf.tensorScatterUpdate writes into the tensor that it is given, which others may share.
-  const placed = tf.scatterND(tf.expandDims(ids, 1), unit(moved, 1), bank.shape as [number, number]);
-  bank.assign(tf.add(tf.mul(bank, others), placed));
+function remember(vectors: tf.Tensor2D, { bank }: Memory, ids: Uint32Array, { momentum }: Options): void {
+  const before = tf.gather(bank, tf.tensor1d(Int32Array.from(ids), 'int32'));
+  const moved = tf.add(tf.mul(before, momentum), tf.mul(vectors, 1 - momentum)) as tf.Tensor2D;
+  replaceRows(bank, ids, unit(moved, 1));
 }
 
 /** U(-bound, bound). */
