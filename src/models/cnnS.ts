@@ -14,10 +14,12 @@ export const cnnS: Architecture = {
     const fc1 = dense(weights, 'fc1', pooled * 32, 64);
     const fc2 = dense(weights, 'fc2', 64, classes);
     return (images, training) => {
-      const stage1 = tf.relu(conv1(images, training));
-      const stage2 = tf.relu(conv2(maxPool2(stage1), training));
+      const preact1 = conv1(images, training);
+      const stage1 = tf.relu(preact1);
+      const preact2 = conv2(maxPool2(stage1), training);
+      const stage2 = tf.relu(preact2);
       const embedding = tf.relu(fc1(flatten(maxPool2(stage2))));
-      return { logits: fc2(embedding), features: { stage1, stage2, embedding } };
+      return { logits: fc2(embedding), features: { preact1, stage1, preact2, stage2, embedding } };
     };
   },
 };

@@ -15,10 +15,12 @@ export const lenet5: Architecture = {
     const fc2 = dense(weights, 'fc2', 120, 84);
     const fc3 = dense(weights, 'fc3', 84, classes);
     return (images, training) => {
-      const stage1 = tf.relu(conv1(images, training));
-      const stage2 = tf.relu(conv2(maxPool2(stage1), training));
+      const preact1 = conv1(images, training);
+      const stage1 = tf.relu(preact1);
+      const preact2 = conv2(maxPool2(stage1), training);
+      const stage2 = tf.relu(preact2);
       const embedding = tf.relu(fc2(tf.relu(fc1(flatten(maxPool2(stage2))))));
-      return { logits: fc3(embedding), features: { stage1, stage2, embedding } };
+      return { logits: fc3(embedding), features: { preact1, stage1, preact2, stage2, embedding } };
     };
   },
 };

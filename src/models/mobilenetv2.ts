@@ -57,7 +57,13 @@ export const mobilenetv2: Architecture = {
       const stage3 = through(stage2, 3, 4);
       const stage4 = through(stage3, 5, 6);
       const embedding = globalAveragePool(conv2(stage4, training));
-      return { logits: classifier(embedding), features: { stage1, stage2, stage3, stage4, embedding } };
+      // A linear bottleneck ends without a rectifier: what would go into one is the same maps.
+      const features = {
+        ...{ preact1: tf.clone(stage1), stage1, preact2: tf.clone(stage2), stage2 },
+        ...{ preact3: tf.clone(stage3), stage3, preact4: tf.clone(stage4), stage4 },
+        embedding,
+      };
+      return { logits: classifier(embedding), features };
     };
   },
 };

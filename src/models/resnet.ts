@@ -3,7 +3,6 @@ import type { Architecture } from './architecture.ts';
 import { batchNorm } from './batchNorm.ts';
 import { linearUniform } from './initialisers.ts';
 import { conv2d, dense, globalAveragePool, type MapLayer } from './layers.ts';
-import { sequence } from './sequence.ts';
 import type { Weights } from './weights.ts';
 
 /**
@@ -26,17 +25,21 @@ export function resnet(depth: number, widths: readonly [number, number, number, 
       const layer3 = stage(weights, 'layer3', blocks, second, third, 2);
       const fc = dense(weights, 'fc', third, classes, linearUniform);
       return (images, training) => {
-        const stage1 = layer1(tf.relu(bn1(conv1(images, training), training)), training);
-        const stage2 = layer2(stage1, training);
-        const stage3 = layer3(stage2, training);
+        const preact1 = layer1(tf.relu(bn1(conv1(images, training), training)), training);
+        const stage1 = tf.relu(preact1);
+        const preact2 = layer2(stage1, training);
+        const stage2 = tf.relu(preact2);
+        const preact3 = layer3(stage2, training);
+        const stage3 = tf.relu(preact3);
         const embedding = globalAveragePool(stage3);
-        return { logits: fc(embedding), features: { stage1, stage2, stage3, embedding } };
+        const features = { preact1, stage1, preact2, stage2, preact3, stage3, embedding };
+        return { logits: fc(embedding), features };
       };
     },
   };
 }
 
-/** `blocks` basic blocks; the first one changes the number of channels and, by its stride, the size. */
+/** `blocks` basic blocks, the last one not rectified; the first one changes the number of channels and, by its stride, the size. */
 function stage(
   weights: Weights,
   name: string,
@@ -45,12 +48,13 @@ function stage(
   outputs: number,
   stride: 1 | 2,
 ): MapLayer {
-  return sequence(blocks, (i) =>
+  const [first, ...others] = Array.from({ length: blocks }, (_, i) =>
     basicBlock(weights, `${name}.${i}`, i === 0 ? inputs : outputs, outputs, i === 0 ? stride : 1),
   );
+  return (maps, training) => others.reduce((x, block) => block(tf.relu(x), training), first!(maps, training));
 }
 
-/** `relu(bn2(conv2(relu(bn1(conv1(x))))) + shortcut(x))`. */
+/** `bn2(conv2(relu(bn1(conv1(x))))) + shortcut(x)`, to be rectified. */
 function basicBlock(
   weights: Weights,
   name: string,
@@ -67,7 +71,7 @@ function basicBlock(
   return (x, training) => {
     const inner = tf.relu(bn1(conv1(x, training), training));
     const residual = bn2(conv2(inner, training), training);
-    return tf.relu(tf.add(residual, shortcut ? shortcut(x, training) : x));
+    return tf.add(residual, shortcut ? shortcut(x, training) : x);
   };
 }
 

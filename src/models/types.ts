@@ -11,7 +11,10 @@ export interface ModelOptions {
 export interface ForwardPass {
   /** Unnormalised scores, `[batch, classes]`. */
   readonly logits: Tensor2D;
-  /** Named features, shallow to deep: `stage1`, `stage2`, ... maps `[batch, h, w, c]`, and `embedding` `[batch, width]`. */
+  /**
+   * Named features, shallow to deep: maps `[batch, h, w, c]`, `stage1`, `stage2`, ... and, as they are before their
+   * rectifier, `preact1`, `preact2`, ...; and `embedding` `[batch, width]`.
+   */
   readonly features: Readonly<Record<string, Tensor>>;
 }
 

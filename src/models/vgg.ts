@@ -26,24 +26,36 @@ export function vgg(convolutions: readonly [number, number, number, number, numb
       const classifier = dense(weights, 'classifier', 512, classes, normal(0.01));
       const large = Math.min(height, width) >= 64;
       return (images, training) => {
-        const stem = block0(images, training);
-        const stage1 = block1(maxPool2(stem), training);
-        const stage2 = block2(maxPool2(stage1), training);
-        const stage3 = block3(maxPool2(stage2), training);
-        const stage4 = block4(large ? maxPool2(stage3) : stage3, training);
+        const stem = tf.relu(block0(images, training));
+        const preact1 = block1(maxPool2(stem), training);
+        const stage1 = tf.relu(preact1);
+        const preact2 = block2(maxPool2(stage1), training);
+        const stage2 = tf.relu(preact2);
+        const preact3 = block3(maxPool2(stage2), training);
+        const stage3 = tf.relu(preact3);
+        const preact4 = block4(large ? maxPool2(stage3) : stage3, training);
+        const stage4 = tf.relu(preact4);
         const embedding = globalAveragePool(stage4);
-        return { logits: classifier(embedding), features: { stage1, stage2, stage3, stage4, embedding } };
+        const features = {
+          ...{ preact1, stage1, preact2, stage2, preact3, stage3, preact4, stage4 },
+          embedding,
+        };
+        return { logits: classifier(embedding), features };
       };
     },
   };
 }
 
-/** `count` times convolution, normalisation and rectifier; numbered as modules of one sequence, three to a convolution. */
+/**
+ * `count` times convolution, normalisation and rectifier, all but the last rectifier; numbered as modules of one sequence,
+ * three to a convolution.
+ */
 function block(weights: Weights, name: string, count: number, inputs: number, outputs: number): MapLayer {
-  const layers = Array.from({ length: count }, (_, i) => ({
-    conv: conv2d(weights, `${name}.${3 * i}`, i === 0 ? inputs : outputs, outputs, { kernel: 3, bias: true }),
-    bn: batchNorm(weights, `${name}.${3 * i + 1}`, outputs),
-  }));
-  return (maps, training) =>
-    layers.reduce((x, { conv, bn }) => tf.relu(bn(conv(x, training), training)), maps);
+  const [first, ...others] = Array.from({ length: count }, (_, i): MapLayer => {
+    const from = i === 0 ? inputs : outputs;
+    const conv = conv2d(weights, `${name}.${3 * i}`, from, outputs, { kernel: 3, bias: true });
+    const bn = batchNorm(weights, `${name}.${3 * i + 1}`, outputs);
+    return (maps, training) => bn(conv(maps, training), training);
+  });
+  return (maps, training) => others.reduce((x, layer) => layer(tf.relu(x), training), first!(maps, training));
 }

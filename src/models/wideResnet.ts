@@ -8,7 +8,8 @@ import type { Weights } from './weights.ts';
 
 /**
  * Wide residual networks (Zagoruyko and Komodakis, 2016) as in RepDistiller's models/wrn.py. The blocks normalise
- * before they convolve, so the maps between stages, which are the features, are sums not yet rectified.
+ * before they convolve, so the maps between stages, which are the features `stage`, are sums not yet
+ * rectified; `preact` is what the next block, or the head, makes of them before its rectifier.
  *
  * @param depth 6n + 4: three stages of n blocks of two convolutions, the stem, two projections and the classifier
  * @param widening the stages have 16, 32 and 64 times as many channels
@@ -26,14 +27,26 @@ export function wideResnet(depth: number, widening: number): Architecture {
       const bn1 = batchNorm(weights, 'bn1', widths[2]);
       const fc = dense(weights, 'fc', widths[2], classes, linearUniform);
       return (images, training) => {
-        const stage1 = block1(conv1(images, training), training);
-        const stage2 = block2(stage1, training);
-        const stage3 = block3(stage2, training);
-        const embedding = globalAveragePool(tf.relu(bn1(stage3, training)));
-        return { logits: fc(embedding), features: { stage1, stage2, stage3, embedding } };
+        const stem = conv1(images, training);
+        const stage1 = block1.transform(stem, block1.normalise(stem, training), training);
+        const preact1 = block2.normalise(stage1, training);
+        const stage2 = block2.transform(stage1, preact1, training);
+        const preact2 = block3.normalise(stage2, training);
+        const stage3 = block3.transform(stage2, preact2, training);
+        const preact3 = bn1(stage3, training);
+        const embedding = globalAveragePool(tf.relu(preact3));
+        const features = { stage1, preact1, stage2, preact2, stage3, preact3, embedding };
+        return { logits: fc(embedding), features };
       };
     },
   };
+}
+
+/** A block, or several, in two parts: between them are the maps that the next rectifier gets. */
+interface PreactivationBlock {
+  readonly normalise: MapLayer;
+  /** @param normalised `maps`, by `normalise` */
+  transform(maps: tf.Tensor4D, normalised: tf.Tensor4D, training: boolean): tf.Tensor4D;
 }
 
 function stage(
@@ -43,16 +56,16 @@ function stage(
   inputs: number,
   outputs: number,
   stride: 1 | 2,
-): MapLayer {
-  return sequence(blocks, (i) =>
-    preactivationBlock(
-      weights,
-      `${name}.layer.${i}`,
-      i === 0 ? inputs : outputs,
-      outputs,
-      i === 0 ? stride : 1,
-    ),
-  );
+): PreactivationBlock {
+  const first = preactivationBlock(weights, `${name}.layer.0`, inputs, outputs, stride);
+  const others = sequence(blocks - 1, (i) => {
+    const block = preactivationBlock(weights, `${name}.layer.${i + 1}`, outputs, outputs, 1);
+    return (x, training) => block.transform(x, block.normalise(x, training), training);
+  });
+  return {
+    normalise: first.normalise,
+    transform: (x, normalised, training) => others(first.transform(x, normalised, training), training),
+  };
 }
 
 /** `conv2(relu(bn2(conv1(a)))) + x` with `a = relu(bn1(x))`; where the shape changes, `+ convShortcut(a)` instead. */
@@ -62,8 +75,8 @@ function preactivationBlock(
   inputs: number,
   outputs: number,
   stride: 1 | 2,
-): MapLayer {
-  const bn1 = batchNorm(weights, `${name}.bn1`, inputs);
+): PreactivationBlock {
+  const normalise = batchNorm(weights, `${name}.bn1`, inputs);
   const conv1 = conv2d(weights, `${name}.conv1`, inputs, outputs, { kernel: 3, stride });
   const bn2 = batchNorm(weights, `${name}.bn2`, outputs);
   const conv2 = conv2d(weights, `${name}.conv2`, outputs, outputs, { kernel: 3 });
@@ -71,9 +84,12 @@ function preactivationBlock(
     inputs === outputs
       ? undefined
       : conv2d(weights, `${name}.convShortcut`, inputs, outputs, { kernel: 1, stride });
-  return (x, training) => {
-    const activated = tf.relu(bn1(x, training));
-    const inner = tf.relu(bn2(conv1(activated, training), training));
-    return tf.add(conv2(inner, training), shortcut ? shortcut(activated, training) : x);
+  return {
+    normalise,
+    transform(x, normalised, training) {
+      const activated = tf.relu(normalised);
+      const inner = tf.relu(bn2(conv1(activated, training), training));
+      return tf.add(conv2(inner, training), shortcut ? shortcut(activated, training) : x);
+    },
   };
 }

@@ -65,6 +65,24 @@ describe.for(Object.keys(families))('%s', (name) => {
     images.dispose();
   });
 
+  it('gives the maps of its stages before their rectifiers too, with both signs', () => {
+    const model = make(name);
+    const images = imagesFor(model);
+    tf.tidy(() => {
+      const { features } = model.forward(images, true);
+      for (const [layer, maps] of Object.entries(features).filter(([each]) => each.startsWith('preact'))) {
+        const before = maps.dataSync();
+        const after = features[`stage${layer.slice('preact'.length)}`]!.dataSync();
+        expect(Math.min(...before), layer).toBeLessThan(0);
+        expect(Math.max(...before), layer).toBeGreaterThan(0);
+        if (name === 'mobilenetv2') expect(before).toEqual(after);
+        else if (name !== 'wrn-10-1') expect(before.map((value) => Math.max(value, 0))).toEqual(after);
+      }
+    });
+    model.dispose();
+    images.dispose();
+  });
+
   it('changes its buffers in training only', () => {
     const model = make(name);
     const images = imagesFor(model);

@@ -97,6 +97,16 @@ describe('parameters', () => {
   });
 });
 
+/** The features before their rectifiers, and all others. */
+function split(shapes: Record<string, string>) {
+  const isPreact = ([layer]: [string, string]): boolean => layer.startsWith('preact');
+  const entries = Object.entries(shapes);
+  return {
+    preacts: Object.fromEntries(entries.filter(isPreact)),
+    others: Object.fromEntries(entries.filter((entry) => !isPreact(entry))),
+  };
+}
+
 describe('features', () => {
   const residual = (widths: readonly number[]): Record<string, string> => ({
     stage1: `32x32x${widths[0]}`,
@@ -136,7 +146,13 @@ describe('features', () => {
   };
   for (const name of MODEL_NAMES) {
     it(`of ${name} on 32x32 pixels`, () => {
-      expect(shapesOf(name, cifar100)).toEqual(expected[name]);
+      const { preacts, others } = split(shapesOf(name, cifar100));
+      expect(others).toEqual(expected[name]);
+      // The same before the rectifier.
+      const stages = Object.entries(others).filter(([layer]) => layer.startsWith('stage'));
+      expect(preacts).toEqual(
+        Object.fromEntries(stages.map(([layer, shape]) => [`preact${layer.slice(5)}`, shape])),
+      );
     });
   }
 
