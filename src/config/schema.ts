@@ -141,7 +141,9 @@ const distill = z
       .describe('whether logits are brought to mean 0 and deviation 1 before they are compared'),
     ceWeight: weight
       .exactOptional()
-      .describe("weight of the cross-entropy to the labels; the method's own when absent"),
+      .describe(
+        "weight of the cross-entropy to the labels beside the distillation, 1 where nobody teaches; the method's own when absent",
+      ),
     kdWeight: weight
       .exactOptional()
       .describe("weight of the distillation loss, when fully ramped up; the method's own when absent"),

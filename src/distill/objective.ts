@@ -21,7 +21,10 @@ export interface Term {
   readonly weight: number;
 }
 
-/** The loss of a student: `ceWeight · supervised + share · Σ weight · loss`, where the share is that of the schedule. */
+/**
+ * The loss of a student: `(1 + share · (ceWeight - 1)) · supervised + share · Σ weight · loss`, where the share is that of
+ * the schedule, and 0 where nobody taught: there the labels count in full.
+ */
 export interface Objective {
   readonly terms: readonly Term[];
   readonly ceWeight: number;

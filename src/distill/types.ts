@@ -36,7 +36,7 @@ export type EnsembleKind =
 
 /** One feature that the loss compares: the student computes it with its gradient, a teacher sends its encoding. */
 export interface FeatureNeed {
-  /** Such as `stage2` or `embedding`, see `ForwardPass`; for an encoder of pairs, both: `stage1+stage2`. */
+  /** Such as `stage2`, `preact2` or `embedding`, see `ForwardPass`; for an encoder of pairs, both: `stage1+stage2`. */
   readonly layer: string;
   /** How the sender reduces it. */
   readonly encoder: EncoderName;
@@ -153,7 +153,11 @@ export interface Method<O = unknown, M extends Modules = Modules> {
   /** In the place of the cross-entropy to the labels. */
   readonly supervised?: Loss<O, M>;
   /** A first phase, in which `loss` takes the place of everything else. */
-  readonly init?: { readonly epochs: (options: O) => number; readonly loss: Loss<O, M> };
+  readonly init?: {
+    /** How long it lasts, of `epochs` in all. */
+    readonly epochs: (options: O, epochs: number) => number;
+    readonly loss: Loss<O, M>;
+  };
   /**
    * Changes the buffers when the gradients of a batch are known and before any parameter changes; nothing that it does
    * is differentiated. Not called in the first phase, nor when nobody taught.

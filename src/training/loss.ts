@@ -78,7 +78,7 @@ function termsOf(
   modules: readonly Modules[],
   batch: LossBatch,
 ): { values: tf.Tensor[]; weight: number } {
-  const { terms, ceWeight } = objective;
+  const { terms } = objective;
   const inputs = terms.map((term, i) => inputOf(term, modules[i]!, batch, objective.standardise));
   const init = isInit(objective, batch);
   const share = init ? 1 : batch.share;
@@ -95,16 +95,26 @@ function termsOf(
     own >= 0
       ? terms[own]!.method.supervised!(inputOf(terms[own]!, modules[own]!, batch, false))
       : crossEntropy(batch.student.logits, batch.labels);
-  const weighted = tf.mul(supervised, init ? 0 : ceWeight);
+  const weighted = tf.mul(supervised, init ? 0 : labelWeight(objective, active.length > 0 ? share : 0));
   if (active.length === 0) return { values: [weighted, supervised, tf.zerosLike(supervised)], weight: 0 };
   const distillation = tf.addN(active.map(({ weight, value }) => tf.mul(value, weight / total)));
   const loss = tf.add(weighted, tf.mul(distillation, total * share));
   return { values: [loss, supervised, distillation], weight: total * share };
 }
 
+/**
+ * The labels give way to the distillation as far as that counts: a weight of 0.1 beside it would leave a step without a
+ * teacher, and the whole burn-in, with a tenth of the learning rate.
+ *
+ * @param share of the distillation that counts in this step
+ */
+function labelWeight({ terms, ceWeight }: Objective, share: number): number {
+  return terms.some(({ method }) => method.loss) ? 1 + share * (ceWeight - 1) : ceWeight;
+}
+
 /** Whether a method is in its first phase, which is then that of all. */
-function isInit({ terms }: Objective, { epoch }: LossBatch): boolean {
-  return terms.some(({ method, options }) => epoch < (method.init?.epochs(options) ?? 0));
+function isInit({ terms }: Objective, { epoch, epochs }: LossBatch): boolean {
+  return terms.some(({ method, options }) => epoch < (method.init?.epochs(options, epochs) ?? 0));
 }
 
 function afterStep(objective: Objective, modules: readonly Modules[], batch: LossBatch): void {

@@ -93,7 +93,8 @@ describe('several terms', () => {
   it('are added up with their weights and the share of the schedule, in outputs and modules alike', () => {
     const { outputs, modules, sums, weight } = lossOf({ requests: both, batch: { share: 0.25 } });
     const loss = (z: readonly number[], f: readonly number[], w: readonly number[]): number =>
-      0.7 * supervised(z) + (0.25 * (0.5 * 2 * squares(z) + 3 * distances(f, w))) / rows;
+      // A quarter of the way from 1 to 0.7.
+      0.925 * supervised(z) + (0.25 * (0.5 * 2 * squares(z) + 3 * distances(f, w))) / rows;
     expectClose(
       outputs[0]!,
       numericGradient((z) => loss(z, embedding, factor), logits),
@@ -124,6 +125,15 @@ describe('several terms', () => {
     const loss = (z: readonly number[]): number => 0.7 * supervised(z) + (0.5 * 2 * squares(z)) / rows;
     expectClose(outputs[0]!, numericGradient(loss, logits), 1e-6);
     expect([outputs[1], modules[0], weight]).toEqual([null, null, 0.5]);
+  });
+
+  it.each([
+    ['nobody taught', { untaught: true }],
+    ['of the burn-in', { batch: { share: 0 } }],
+  ])('leave a step in which %s to the labels, which count in full', (_, given) => {
+    const { outputs, weight } = lossOf({ requests: [{ method: taught, options: {} }], ...given });
+    expectClose(outputs[0]!, numericGradient(supervised, logits), 1e-6);
+    expect(weight).toBe(0);
   });
 
   it('leave nothing but their gradients and the sums behind', async () => {
@@ -181,7 +191,7 @@ describe('a method', () => {
     expect(at(1.99).outputs[0]).toEqual(logits.map(() => Math.fround(1 / rows)));
     expect(at(1.99).weight).toBe(1);
     expect(calls, 'nothing is kept of the first phase').toEqual([]);
-    const loss = (z: readonly number[]): number => 0.7 * supervised(z) + (0.5 * 2 * squares(z)) / rows;
+    const loss = (z: readonly number[]): number => 0.85 * supervised(z) + (0.5 * 2 * squares(z)) / rows;
     expectClose(at(2).outputs[0]!, numericGradient(loss, logits), 1e-6);
     expect(calls).toEqual([2]);
   });
