@@ -15,6 +15,15 @@ export const stages = () =>
     .default(null)
     .describe('layers to compare, shallow to deep; null: all stages of the student');
 
+/** Option of methods that compare several stages before their rectifiers. */
+export const preacts = () =>
+  z
+    .array(z.string().min(1))
+    .min(1)
+    .nullable()
+    .default(null)
+    .describe('layers to compare, shallow to deep; null: all stages of the student, before their rectifiers');
+
 /** Option of methods that compare the deepest stage unless told. */
 export const lastStage = () =>
   z
@@ -51,6 +60,23 @@ export function chosenStages(
   available: readonly string[],
 ): readonly string[] {
   return chosenLayers(chooser, chosen ?? stagesOf(chooser, available), available);
+}
+
+/**
+ * As {@link chosenStages}, but where nothing is chosen the maps before the rectifiers, of a student that has them.
+ *
+ * @throws {UsageError} as {@link chosenStages}
+ */
+export function chosenPreacts(
+  chooser: Chooser,
+  chosen: readonly string[] | null,
+  available: readonly string[],
+): readonly string[] {
+  if (chosen) return chosenLayers(chooser, chosen, available);
+  return stagesOf(chooser, available).map((stage) => {
+    const preact = stage.replace('stage', 'preact');
+    return available.includes(preact) ? preact : stage;
+  });
 }
 
 /** @throws {UsageError} as {@link chosenStages} */

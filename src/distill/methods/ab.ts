@@ -3,16 +3,13 @@ import { z } from 'zod';
 import type { MapLayer } from '../../models/layers.ts';
 import { Weights } from '../../models/weights.ts';
 import { convRegressor } from '../convRegressor.ts';
-import { type Chooser, chosenStages, mapShapes, stages } from '../layers.ts';
+import { type Chooser, chosenPreacts, mapShapes, preacts } from '../layers.ts';
+import { initEpochs, initLength } from '../options.ts';
 import type { Method, Modules } from '../types.ts';
 
 const options = z.strictObject({
-  layers: stages(),
-  initEpochs: z
-    .number()
-    .min(0)
-    .default(30)
-    .describe('length of the first phase, in which the labels do not count'),
+  layers: preacts(),
+  initEpochs: initEpochs(),
   margin: z
     .number()
     .positive()
@@ -33,8 +30,9 @@ const chooser: Chooser = { method: 'ab', option: 'layers' };
  * Activation boundaries: in a first phase, the same neurons shall be active as in the teacher,
  * `3/1000 · Σ_stages 2^(i - n + 1) Σ (relu(s + m)² [t ≤ 0] + relu(m - s)² [t > 0])`; then the labels alone.
  *
- * `s` is the student's map, through a connector (convolution and batch normalisation) where its shape is not the
- * teacher's, and `m` the margin. Of the teacher only the signs count. Sum over all elements of a sample, mean over the
+ * `s` is the student's map before its rectifier, through a connector (convolution and batch normalisation) where its shape
+ * is not the teacher's, and `m` the margin. After the rectifier no `s` is below 0, let alone -m: a loss that pushes it
+ * there can only silence the neuron. Of the teacher only the signs count. Sum over all elements of a sample, mean over the
  * batch; stage `i` of `n`, from 0; no temperature.
  *
  * @see Heo et al., "Knowledge transfer via distillation of activation boundaries", AAAI 2019, arXiv 1811.03233,
@@ -50,11 +48,11 @@ export const ab: Method<z.infer<typeof options>, AbModules> = {
   weights: { ce: 1, kd: 1 },
   needs: (chosen, layers) => ({
     logits: false,
-    features: chosenStages(chooser, chosen.layers, layers).map((layer) => ({ layer, encoder: 'signs@1' })),
+    features: chosenPreacts(chooser, chosen.layers, layers).map((layer) => ({ layer, encoder: 'signs@1' })),
   }),
   modules(setup, { layers }) {
     const weights = new Weights(setup.seed);
-    const chosen = chosenStages(chooser, layers, Object.keys(setup.student));
+    const chosen = chosenPreacts(chooser, layers, Object.keys(setup.student));
     const connectors = chosen.map((layer) => {
       const { student, teacher } = mapShapes(setup, chooser, layer);
       const alike = student.every((size, i) => size === teacher[i]);
@@ -70,7 +68,7 @@ export const ab: Method<z.infer<typeof options>, AbModules> = {
     };
   },
   init: {
-    epochs: ({ initEpochs }) => initEpochs,
+    epochs: ({ initEpochs }, epochs) => initLength(initEpochs, epochs),
     loss({ student, teacher, modules, options: { margin } }) {
       const encodings = Object.entries(teacher!.encodings);
       const stages = encodings.map(([layer, active], i) => {

@@ -2,16 +2,13 @@ import * as tf from '@tensorflow/tfjs';
 import { z } from 'zod';
 import { flow } from '../encoders/flow.ts';
 import { type Chooser, chosenStages, layersOf, mapShapes, refuse, stages } from '../layers.ts';
+import { initEpochs, initLength } from '../options.ts';
 import type { Method } from '../types.ts';
 import { NO_MODULES } from '../types.ts';
 
 const options = z.strictObject({
   layers: stages().describe('two layers or more, shallow to deep; null: all stages of the student'),
-  initEpochs: z
-    .number()
-    .min(0)
-    .default(30)
-    .describe('length of the first phase, in which the labels do not count'),
+  initEpochs: initEpochs(),
 });
 
 const chooser: Chooser = { method: 'fsp', option: 'layers' };
@@ -56,7 +53,7 @@ export const fsp: Method<z.infer<typeof options>> = {
     return NO_MODULES;
   },
   init: {
-    epochs: ({ initEpochs }) => initEpochs,
+    epochs: ({ initEpochs }, epochs) => initLength(initEpochs, epochs),
     loss({ student, teacher }) {
       const distances = Object.entries(teacher!.encodings).map(([pair, theirs]) => {
         const [first, next] = layersOf(pair).map((layer) => student.features[layer]!);
