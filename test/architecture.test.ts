@@ -36,11 +36,23 @@ const sources = new Map(
     .map((path) => [path, read(path)]),
 );
 
+/** The names of methods are in a file that imports none of them before it is asked to, and only one file asks. */
+const REGISTRY = 'src/distill/registry.ts';
+const LOADER = 'src/distill/index.ts';
+
+/** The files that are loaded with one. */
+function filesOf(path: string): readonly string[] {
+  const files = sources.get(path)?.files ?? [];
+  const isMethod = (file: string): boolean => file.startsWith('src/distill/methods/');
+  if (path === REGISTRY) return files.filter((file) => !isMethod(file));
+  return path === LOADER ? [...files, ...sources.get(REGISTRY)!.files] : files;
+}
+
 /** A file with everything that is loaded when it is, as a chain of imports for each module. */
 function loadedBy(path: string): { readonly module: string; readonly chain: string }[] {
   const chains = new Map([[path, path]]);
   for (const [file, chain] of chains) {
-    for (const next of sources.get(file)?.files ?? []) {
+    for (const next of filesOf(file)) {
       if (!chains.has(next)) chains.set(next, `${chain} > ${next}`);
     }
   }
@@ -83,6 +95,15 @@ describe('the direction of imports', () => {
     ['peer/', 'coordinator/'],
   ])('does not go from %s to %s', (from, to) => {
     expect(importsBetween(from, to)).toEqual([]);
+  });
+
+  it('lets one file load the distillation methods, and one more know their names', () => {
+    const importers = [...sources.values()].filter(({ files }) => files.includes(REGISTRY));
+    expect(importers.map(({ path }) => path)).toEqual(['src/config/methods.ts', LOADER]);
+    const names = readFileSync(join(projectRoot, 'src/config/methods.ts'), 'utf8');
+    expect(names).not.toMatch(/await|\.then\(/);
+    const loaded = loadedBy(LOADER).map(({ module }) => module);
+    expect(loaded).toContain('@tensorflow/tfjs');
   });
 
   it('keeps TensorFlow.js out of the coordinator', () => {

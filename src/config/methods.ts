@@ -1,31 +1,13 @@
-/**
- * What is to be known about the distillation methods before TensorFlow.js is loaded, which takes longer than all else
- * that the coordinator and the command line do. Each method itself is a file in src/distill/methods.
- */
+/** What is to be known about the distillation methods before any of them is loaded. */
+import { registry } from '../distill/registry.ts';
 import { isModelPath } from '../models/names.ts';
 
-/** Names of the methods, by where their teachers are. */
-const METHODS_BY_TEACHERS = {
-  none: ['independent', 'label-smoothing'],
-  peers: [
-    ...['dml', 'codistillation', 'kdcl', 'okddip', 'pcl'],
-    ...['kd', 'dkd', 'dist', 'mlkd', 'wsld', 'ctkd'],
-    ...['fitnet', 'at', 'sp', 'cc', 'vid', 'rkd', 'pkt', 'ab', 'ft', 'fsp', 'nst', 'crd'],
-  ],
-  self: [
-    ...['self-ema', 'ps-kd', 'dlb', 'cs-kd', 'ddgsd', 'byot', 'tf-kd-reg'],
-    ...['born-again', 'tf-kd-self'],
-  ],
-} as const;
-
 /** Names of the distillation methods, as `distill.method` and `compare` accept them. */
-export const METHODS: readonly string[] = Object.values(METHODS_BY_TEACHERS).flat();
-
-const ASKING: ReadonlySet<string> = new Set(METHODS_BY_TEACHERS.peers);
+export const METHODS: readonly string[] = Object.values(registry).flatMap((group) => Object.keys(group));
 
 /** Whether a method learns from other peers. One in a module of the user's own may: only who loads it knows. */
 export function asksPeers(method: string): boolean {
-  return ASKING.has(method) || isModelPath(method);
+  return Object.hasOwn(registry.peers, method) || isModelPath(method);
 }
 
 /** How many students of each kind are trained one after the other, each taught by the one before; 0: just one, by itself. */

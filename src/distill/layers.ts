@@ -73,7 +73,8 @@ export function chosenPreacts(
   available: readonly string[],
 ): readonly string[] {
   if (chosen) return chosenLayers(chooser, chosen, available);
-  return stagesOf(chooser, available).map((stage) => {
+  const stages = available.map((layer) => layer.replace(/^preact(?=\d+$)/, 'stage'));
+  return stagesOf(chooser, [...new Set(stages)]).map((stage) => {
     const preact = stage.replace('stage', 'preact');
     return available.includes(preact) ? preact : stage;
   });

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { encode, encodingShape } from '../../src/distill/encoders/index.ts';
+import { encode, encodingShape, layersOf } from '../../src/distill/encoders/index.ts';
 import { getMethod } from '../../src/distill/index.ts';
 import { drawNegatives, mostNegatives } from '../../src/distill/negatives.ts';
 import { createObjective, encodingKey, needsOf } from '../../src/distill/objective.ts';
@@ -421,6 +421,14 @@ describe('the layers', () => {
     expect(needs('ab', {}, layers)).toEqual(['preact1', 'preact2', 'stage3']);
     expect(needs('ab', { layers: ['stage1'] }, layers)).toEqual(['stage1']);
     expect(needs('at', {}, layers)).toEqual(['stage1', 'stage2', 'stage3']);
+  });
+
+  it('are the same where only those are there that are needed, as in the loss', () => {
+    const layers = ['preact1', 'stage1', 'preact2', 'stage2', 'preact3', 'stage3', 'embedding'];
+    for (const name of names) {
+      const needed = needs(name, {}, layers);
+      expect(needs(name, {}, [...new Set(needed.flatMap(layersOf))]), name).toEqual(needed);
+    }
   });
 
   it.each([
