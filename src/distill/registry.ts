@@ -26,6 +26,7 @@ const peers: Readonly<Record<string, Load>> = {
   mlkd: async () => (await import('./methods/mlkd.ts')).mlkd,
   wsld: async () => (await import('./methods/wsld.ts')).wsld,
   ctkd: async () => (await import('./methods/ctkd.ts')).ctkd,
+  nkd: async () => (await import('./methods/nkd.ts')).nkd,
   fitnet: async () => (await import('./methods/fitnet.ts')).fitnet,
   at: async () => (await import('./methods/at.ts')).at,
   sp: async () => (await import('./methods/sp.ts')).sp,

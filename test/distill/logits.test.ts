@@ -49,6 +49,7 @@ const TAUGHT: Readonly<Record<string, Facts>> = {
   },
   wsld: { weights: [1, 2.5], options: { temperature: 2 } },
   ctkd: { weights: [0.1, 0.9], options: { least: 1, range: 20, rampEpochs: 10 } },
+  nkd: { weights: [1, 1], options: { temperature: 1, gamma: 1.5 } },
 };
 
 /** Cases of these methods that differ in what is differentiated. */
@@ -419,6 +420,34 @@ describe('the loss of mlkd', () => {
     const own = (row: number) => values[row]! - shared;
     const all = valuesOf({ name: 'mlkd', options, student, teacher });
     expect(own(order[0]!) - own(order[1]!)).toBeCloseTo(all[order[0]!]! - all[order[1]!]!, 4);
+  });
+});
+
+describe('the loss of nkd', () => {
+  const given: Given = { name: 'nkd', student, teacher };
+  /** Of the teacher, at temperature 1. */
+  const ofTrue = LABELS.map((label, row) => softmax(teacher, CLASSES)[row * CLASSES + label]!);
+  const supervised = crossEntropies(student, CLASSES, LABELS);
+
+  it('is the cross-entropy as much as the teacher is certain, without the other classes', () => {
+    const values = valuesOf({ ...given, options: { gamma: 0 } });
+    expectClose(
+      values,
+      supervised.map((value, row) => ofTrue[row]! * value),
+      1e-5,
+    );
+  });
+
+  it('has no gradient among the other classes when the two agree on those, whatever the true one', () => {
+    const isTrue = (i: number): boolean => i % CLASSES === LABELS[Math.floor(i / CLASSES)];
+    // 3 more for all others, and something else for the true class.
+    const agreeing = student.map((value, i) => (isTrue(i) ? 1 : value + 3));
+    const at = (gamma: number) => evaluate({ ...given, teacher: agreeing, options: { gamma } }).logits;
+    expectClose(at(1.5), at(0), 1e-5);
+    const gradient = evaluate(given).logits.map(
+      (value, i) => value - evaluate({ ...given, options: { gamma: 0 } }).logits[i]!,
+    );
+    expect(Math.max(...gradient.map(Math.abs))).toBeGreaterThan(0.1);
   });
 });
 
