@@ -1,5 +1,6 @@
 import type { RunSettings } from '../src/config/schema.ts';
 import { StorageError } from '../src/errors.ts';
+import { savePredictions } from '../src/results/predictions.ts';
 import type { BestEvaluation, Evaluation } from '../src/results/types.ts';
 import { evaluateLogits } from '../src/training/metrics.ts';
 import { createCheckpointing } from './checkpointing.ts';
@@ -98,13 +99,17 @@ export async function work(options: WorkOptions): Promise<WorkResult> {
   log.pause();
   const outcome = final ? 'finished' : 'interrupted';
   const unsavedCheckpoint = await checkpoints.save(step, best);
-  const weights = await saveWeights(folder, student, options.modelName).catch((error: unknown) => {
-    if (error instanceof StorageError) return error;
-    throw error;
-  });
-  const failed = weights instanceof StorageError;
+  const problems: StorageError[] = [];
+  const saved = <T>(saving: Promise<T>): Promise<T | null> =>
+    saving.catch((error: unknown) => {
+      if (!(error instanceof StorageError)) throw error;
+      problems.push(error);
+      return null;
+    });
+  const weightsDigest = await saved(saveWeights(folder, student, options.modelName));
+  const logits = (final as WorkResult['final'])?.logits;
+  if (logits) await saved(savePredictions(folder, { logits, labels: dataset.test.labels }));
   // A training that is over needs no checkpoint any more.
-  const unsaved = failed ? weights : outcome === 'interrupted' ? unsavedCheckpoint : null;
-  const weightsDigest = failed ? null : weights;
+  const unsaved = problems[0] ?? (outcome === 'interrupted' ? unsavedCheckpoint : null);
   return { outcome, step, log, final, best, weightsDigest, unsaved };
 }

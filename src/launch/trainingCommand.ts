@@ -10,6 +10,7 @@ import { isModelPath } from '../models/names.ts';
 import { stopOnSignals } from '../program.ts';
 import { combine } from '../results/combine.ts';
 import { json, makeFolder, writeFileAtomic } from '../results/files.ts';
+import { withGenerations } from '../results/generations.ts';
 import { lockFolder } from '../results/lock.ts';
 import { expectNoRun } from '../results/recorder.ts';
 import { defaultRunFolder, writeReport } from '../results/runFolder.ts';
@@ -100,7 +101,7 @@ export async function launch(
     if ((await program.exited) === ExitCode.unsaved) unsaved.push(`${program.name}: ${program.errorText()}`);
   };
   try {
-    for (const [i, { kind, ...training }] of trainings.entries()) {
+    for (const [i, { kind, earlier, ...training }] of trainings.entries()) {
       if (stop.signal.aborted) break;
       const part = { number: i + 1, of: trainings.length };
       const file = join(training.folder, 'experiment.json');
@@ -111,7 +112,9 @@ export async function launch(
         ...training,
         ...{ experimentFile: file, options, show, noteUnsaved, signal: stop.signal },
       });
-      if (kind === 'students') summaries.push(summary);
+      if (kind === 'teachers') continue;
+      const generations = earlier.length === 0 ? [] : [...earlier, training.folder];
+      summaries.push(await withGenerations(summary, generations));
     }
   } catch (error) {
     // What there is, is shown all the same.

@@ -10,6 +10,8 @@ export interface PlannedTraining {
   readonly kind: 'teachers' | 'students';
   readonly experiment: Experiment;
   readonly folder: string;
+  /** Folders of the generations before it, the first one first. */
+  readonly earlier: readonly string[];
 }
 
 /** Everything that is to be trained, in its order: teachers without weights, the method itself, what it is compared with. */
@@ -26,6 +28,7 @@ export function trainingsOf(experiment: Experiment, folder: string): PlannedTrai
             kind: 'teachers' as const,
             experiment: { ...withMethod(experiment, 'independent'), peers: teachers },
             folder: teachersFolder,
+            earlier: [],
           },
         ]),
     ...generations({ ...students, compare: [] }, folder),
@@ -52,10 +55,14 @@ function generations(experiment: Experiment, folder: string): PlannedTraining[] 
       kind: 'teachers',
       experiment: i === 0 ? withMethod(experiment, 'independent') : taughtBy(i - 1),
       folder: folderOf(i),
+      earlier: [],
     }),
   );
   const last = count === 0 ? experiment : taughtBy(count - 1);
-  return [...earlier, { kind: 'students', experiment: last, folder }];
+  return [
+    ...earlier,
+    { kind: 'students', experiment: last, folder, earlier: earlier.map((each) => each.folder) },
+  ];
 }
 
 /** Options and weights are those of one method; another one has its own, and teachers only if it asks them. */

@@ -37,6 +37,13 @@ function qualityTable(summary: RunSummary): string {
       ...measures(peers.map((peer) => peer?.test ?? null)),
     ]);
   }
+  for (const { name } of summary.peers) {
+    const generations = methods.map(({ peers }) => peers.find((peer) => peer.name === name)?.generations);
+    if (generations.every((each) => each === undefined)) continue;
+    const labels = methods.map(({ method }) => cut(method, METHOD_WIDTH));
+    const ensembles = generations.map((each) => each?.ensemble ?? null);
+    table.push([cut(name, NAME_WIDTH), 'generations', labels.join('\n'), ...measures(ensembles)]);
+  }
   if (methods.some(({ ensemble }) => ensemble !== null)) {
     const labels = methods.map(({ method }) => cut(method, METHOD_WIDTH));
     table.push(['ensemble', '', labels.join('\n'), ...measures(methods.map(({ ensemble }) => ensemble))]);

@@ -63,6 +63,14 @@ export interface RefusedBackend {
   readonly reason: string;
 }
 
+/** A student that was trained several times, each time taught by the one before (Furlanello et al. 2018, section 3). */
+export interface GenerationsSummary {
+  /** The first one, which learned alone, is the first; the last one is the peer's `test`. */
+  readonly each: readonly Evaluation[];
+  /** Their probabilities averaged. */
+  readonly ensemble: Evaluation;
+}
+
 export interface PeerSummary {
   readonly name: string;
   /** Whether it learned, or taught with weights that stayed as they were. */
@@ -82,6 +90,8 @@ export interface PeerSummary {
   readonly test: Evaluation | null;
   /** Where the experiment asks for it; never in the place of `test`. */
   readonly best?: BestEvaluation;
+  /** Absent for a method without generations, and when one of them did not come to its end. */
+  readonly generations?: GenerationsSummary;
   readonly imagesPerSecond: number;
   readonly bytesUp: number;
   readonly bytesDown: number;

@@ -96,6 +96,23 @@ describe('the trainings of an experiment', () => {
     ]);
   });
 
+  it('of a method of generations begin with those, and know their folders', () => {
+    const experiment = experimentWith({
+      distill: { method: 'independent' },
+      peers: [{ model: 'mlp' }],
+      compare: ['born-again'],
+    });
+    const folder = 'run/compare/born-again';
+    const [first, second] = [0, 1].map((generation) => `${folder}/generations/${generation}`);
+    const plan = trainingsOf(experiment, 'run');
+    expect(plan.map(({ kind, earlier, ...each }) => [kind, each.folder, earlier])).toEqual([
+      ['students', 'run', []],
+      ['teachers', first, []],
+      ['teachers', second, []],
+      ['students', folder, [first, second]],
+    ]);
+  });
+
   it('leave options and weights to the method that they are for', () => {
     const [teachers, main, independent] = trainingsOf(experimentWith({}), 'run').map(
       ({ experiment }) => experiment.distill,

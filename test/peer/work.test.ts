@@ -9,6 +9,7 @@ import { work } from '../../peer/work.ts';
 import { loadBackend } from '../../src/backend/select.ts';
 import { StorageError } from '../../src/errors.ts';
 import { encodeMessage } from '../../src/protocol/wire.ts';
+import { readPredictions } from '../../src/results/predictions.ts';
 import { evaluateLogits } from '../../src/training/metrics.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';
 import { createTinyStudent, settingsWith } from './support.ts';
@@ -81,6 +82,7 @@ describe('the work of a student', () => {
     expect(logits).toHaveLength(20 * 10);
     expect(evaluation).toEqual(evaluateLogits(logits, student.dataset.test.labels, 10));
     expect(evaluations.at(-1)).toEqual({ type: 'evaluation', step: 15, ...evaluation });
+    expect(await readPredictions(folder)).toEqual({ logits, labels: student.dataset.test.labels });
     const best = evaluations.toSorted((a, b) => b.accuracy - a.accuracy || a.step - b.step)[0]!;
     expect({ type: 'evaluation', ...result.best }).toEqual(best);
     expect(result.log.imagesPerSecond).toBeGreaterThan(0);

@@ -57,6 +57,19 @@ describe('renderReport', () => {
     expect(textOf(render(exampleRun()))).toContain('dml gains NLL ECE peer-1');
   });
 
+  test('says in words what the generations of a peer are together', () => {
+    const generations = {
+      each: [evaluation(0.68), evaluation(0.691), evaluation(0.7)],
+      ensemble: evaluation(0.745, 0.6, 0.02),
+    };
+    const text = textOf(render(runSummary([peer('peer-1', evaluation(0.7), { generations })], [])));
+    expect(text.replaceAll('\u00a0', ' ')).toContain(
+      'With dml, peer-1 was trained 3 times, alone at first and then taught by the one before: its generations predict ' +
+        '68.0 %, 69.1 % and 70.0 % of the test images right, and the mean of their probabilities 74.5 %.',
+    );
+    expect(text).toContain("peer-1 mean of its generations' probabilities dml 74.5 % 0.600 2.0 %");
+  });
+
   test('counts a teacher neither among those who learned nor in their mean', () => {
     const teacher = peer('teacher-1', evaluation(0.9), { model: 'resnet14', role: 'teacher' });
     const text = textOf(render(runSummary([peer('peer-1', evaluation(0.7)), teacher], [])));

@@ -28,6 +28,20 @@ describe('resultTable', () => {
     `);
   });
 
+  test('puts what the generations of a peer are together below the peers', () => {
+    const generations = { each: [evaluation(0.68), evaluation(0.7)], ensemble: evaluation(0.745, 0.6, 0.02) };
+    const rows = resultTable(
+      runSummary(
+        [peer('peer-1', evaluation(0.7), { generations }), peer('peer-2', evaluation(0.6))],
+        [methodSummary('independent', [peer('peer-1', evaluation(0.65))])],
+      ),
+    ).split('\n');
+    const row = rows.findIndex((line) => line.includes('generations'));
+    expect(rows[row]).toContain('peer-1 │ generations │ dml         │   74.5 % │           │ 0.600 │ 2.0 %');
+    expect(rows[row + 1]).toMatch(/independent │ +– │ +– │ +– │ +– │$/);
+    expect(rows.filter((line) => line.includes('generations'))).toHaveLength(1);
+  });
+
   test('shows the best epoch, and says how it was chosen, only where it is asked for', () => {
     const best = (accuracy: number, step: number) => ({ best: { ...evaluation(accuracy), step } });
     const text = resultTable(

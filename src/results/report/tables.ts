@@ -48,7 +48,7 @@ const MEASURES: readonly Measure[] = [
   },
 ];
 
-/** Quality of every peer and of the ensemble, methods below each other; only the measures that somebody has. */
+/** Quality of every peer, of its generations together, and of the ensemble, methods below each other; only the measures that somebody has. */
 export function qualityTable(summary: RunSummary): Html {
   const methods = methodsOf(summary);
   const tested = methods.flatMap(({ peers, ensemble }) => [...peers.map(({ test }) => test), ensemble]);
@@ -71,6 +71,18 @@ export function qualityTable(summary: RunSummary): Html {
       columns,
     );
   });
+  const generations = summary.peers.flatMap(({ name }, i) => {
+    const same = methods.map(({ peers }) => peers.find((peer) => peer.name === name)?.generations ?? null);
+    if (same.every((each) => each === null)) return [];
+    const rows = methods.map(({ method }, j) => ({
+      ...{ method, peer: undefined, evaluation: same[j]?.ensemble ?? null },
+    }));
+    return qualityRows(
+      html`<i class="dot c${i % 8}"></i>${name}<small>mean of its generations' probabilities</small>`,
+      rows,
+      columns,
+    );
+  });
   const ensemble = methods.some((method) => method.ensemble !== null)
     ? qualityRows(
         html`ensemble<small>mean of the peers' probabilities</small>`,
@@ -84,7 +96,7 @@ export function qualityTable(summary: RunSummary): Html {
 <caption>Quality on the ${count(summary.testSamples)} test images after the last step</caption>
 <thead><tr><th scope="col">Peer</th><th scope="col">Method</th><th scope="col" class="n">Accuracy</th>
 <th scope="col" class="n">${summary.method} gains</th>${heads}${best}</tr></thead>
-${peers}${ensemble}</table>`,
+${peers}${generations}${ensemble}</table>`,
   );
 }
 

@@ -50,6 +50,7 @@ export function describeExperiment(summary: RunSummary): ExperimentWords {
           ]
         : []),
       ...teachers(summary),
+      ...generations(summary),
       ...(rest.length === 0
         ? []
         : [`For comparison the same peers, with the same initial weights and batches, were ${list(rest)}.`]),
@@ -76,6 +77,21 @@ function teachers({ peers }: RunSummary): string[] {
       ? `The teacher was a trained ${models[0]}.`
       : `The teachers were trained: ${list(models)}.`,
   ];
+}
+
+/** Such as `With born-again, cnn-s-1 was trained 3 times ...: ...`. */
+function generations(summary: RunSummary): string[] {
+  return methodsOf(summary).flatMap(({ method, peers }) =>
+    peers.flatMap(({ name, generations }) => {
+      if (!generations) return [];
+      const each = generations.each.map(({ accuracy }) => percent(accuracy));
+      return [
+        `With ${method}, ${name} was trained ${each.length} times, alone at first and then taught by the one before: ` +
+          `its generations predict ${list(each)} of the test images right, and the mean of their probabilities ` +
+          `${percent(generations.ensemble.accuracy)}.`,
+      ];
+    }),
+  );
 }
 
 /** Such as `quickstart: dml beside independent`. */
