@@ -1,7 +1,7 @@
 /**
  * Runs the experiment of every distillation method (src/experiments/methods) over seeds, and writes what came out as one
- * JSON file. All methods of a kind share the teacher and the students trained alone of a seed. What has a summary is not
- * run again, so the command can be stopped and started at will.
+ * JSON file. All methods of a kind share the teacher and the students trained alone of a seed. What came to its end is
+ * not run again, so the command can be stopped and started at will.
  *
  *     node dist/test/experiments/methods.js run <seeds> [<method>...]
  *     node dist/test/experiments/methods.js table
@@ -55,10 +55,17 @@ const kindOf = ({ peers }: Experiment): string => {
   return peers[0]!.count > 1 ? 'online' : 'self';
 };
 
+/** Whether a folder holds a training that came to its end; one that was interrupted has a summary, too. */
+async function isDone(folder: string): Promise<boolean> {
+  if (!existsSync(join(folder, 'report.html'))) return false;
+  const { peers } = await readSummary(folder);
+  return peers.every(({ outcome }) => outcome === 'finished');
+}
+
 /** Runs an experiment in a folder of `runs/methods`, unless that was done. */
 async function runOnce(name: string, seed: number, experiment: Experiment): Promise<RunSummary> {
   const folder = join(runs, name, String(seed));
-  if (!existsSync(join(folder, 'report.html'))) {
+  if (!(await isDone(folder))) {
     // What was interrupted begins anew.
     await rm(folder, { recursive: true, force: true });
     await mkdir(folder, { recursive: true });
