@@ -9,7 +9,7 @@ const SMALLEST_PROBABILITY = LEAST_ARGUMENT;
  *
  * Teacher logits `t` are such that `softmax(t / T)` is the mean over the other students of `softmax(z / T)`. For a
  * forward KL loss, the gradient towards this mean is exactly the mean of the gradients towards each teacher (Zhang et
- * al. 2018, "Deep Mutual Learning", arXiv 1706.00384, eq. 10). Each row is shifted so that its maximum is 0. With
+ * al. 2018, "Deep Mutual Learning", arXiv 1706.00384, section 3). Each row is shifted so that its maximum is 0. With
  * exactly one other, its logits are returned with no other change than this shift, and hold for any temperature.
  *
  * Sums run in float64 and in the order of `logits`, so equal arguments give equal bits. The sum of the others is the

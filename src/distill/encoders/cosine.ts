@@ -10,7 +10,7 @@ const EPSILON = 1e-7;
  * The cosines between the vectors of the samples of the batch, `[batch, batch]`; 0 for a vector of zeros.
  *
  * @see Passalis & Tefas, "Learning deep representations with probabilistic knowledge transfer", ECCV 2018, arXiv
- * 1803.10837, equation 6
+ * 1803.10837, section 3
  */
 export const cosine: Encoder = {
   name: 'cosine@1',

@@ -6,7 +6,7 @@ import type { Encoder } from './types.ts';
  * How alike the samples of the batch are: the inner products of their flattened activations, each row of length 1,
  * `[batch, batch]`. Inner products do not depend on the order in which a map is flattened.
  *
- * @see Tung & Mori, "Similarity-preserving knowledge distillation", ICCV 2019, arXiv 1907.09682, equations 1-2
+ * @see Tung & Mori, "Similarity-preserving knowledge distillation", ICCV 2019, arXiv 1907.09682, section 3
  */
 export const gram: Encoder = {
   name: 'gram@1',

@@ -7,7 +7,7 @@ import type { Encoder } from './types.ts';
  * rectifier.
  *
  * @see Heo et al., "Knowledge transfer via distillation of activation boundaries", AAAI 2019, arXiv 1811.03233,
- * equation 3
+ * section 3
  */
 export const signs: Encoder = {
   name: 'signs@1',

@@ -36,13 +36,13 @@ const chooser: Chooser = { method: 'ab', option: 'layers' };
  * batch; stage `i` of `n`, from 0; no temperature.
  *
  * @see Heo et al., "Knowledge transfer via distillation of activation boundaries", AAAI 2019, arXiv 1811.03233,
- * equations 4-7
+ * section 3
  * @see Tian, Krishnan & Isola, "Contrastive representation distillation", ICLR 2020, arXiv 1910.10699: the defaults
  */
 export const ab: Method<z.infer<typeof options>, AbModules> = {
   name: 'ab',
   summary: 'activation boundaries: first the same active neurons as the teacher, then the labels alone',
-  source: 'Heo et al. 2019, "Distillation of Activation Boundaries", arXiv 1811.03233, eq. 4-7',
+  source: 'Heo et al. 2019, "Distillation of Activation Boundaries", arXiv 1811.03233, section 3',
   teachers: 'peers',
   options,
   weights: { ce: 1, kd: 1 },

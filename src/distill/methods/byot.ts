@@ -60,12 +60,12 @@ const DEEPEST = 'embedding';
  * and a linear layer gives `z_i`. They are trained with the student, and not a part of it: after training they are gone.
  *
  * @see Zhang et al., "Be your own teacher: improve the performance of convolutional neural networks via self
- *   distillation", ICCV 2019, arXiv 1905.08094, section 3 and equations 2-5
+ *   distillation", ICCV 2019, arXiv 1905.08094, section 3
  */
 export const byot: Method<Options, ByotModules> = {
   name: 'byot',
   summary: "be your own teacher: the network's output teaches classifiers added to its stages",
-  source: 'Zhang et al. 2019, "Be Your Own Teacher", arXiv 1905.08094, eq. 2-5',
+  source: 'Zhang et al. 2019, "Be Your Own Teacher", arXiv 1905.08094, section 3',
   teachers: 'none',
   options,
   weights: { ce: 1, kd: 1 },

@@ -25,7 +25,7 @@ const chooser: Chooser = { method: 'cc', option: 'layer' };
  * over the pairs of rows that follow each other, where `E` and `E_t` are linear and trained.
  *
  * This is the code that the authors gave to RepDistiller, and not the paper's distance between the correlations of the
- * batch under a Gaussian kernel (equations 4-8). Row `i` of the loss is the product of rows `i` and `i + 1`, times
+ * batch under a Gaussian kernel. Row `i` of the loss is the product of rows `i` and `i + 1`, times
  * `batch / (batch - 1)`, and that of the last row 0, so that the mean is that over the pairs; it depends on the order of
  * the samples. No temperature.
  *

@@ -69,8 +69,7 @@ const chooser: Chooser = { method: 'crd', option: 'layer' };
  * Scores are those of the whole bank, one matrix product, and a mask picks the negatives: a copy of `K` vectors for each
  * sample of the batch, as usual on large GPUs, would be half a gigabyte.
  *
- * @see Tian, Krishnan & Isola, "Contrastive representation distillation", ICLR 2020, arXiv 1910.10699, section 3, and
- * equation 18 for the estimate by noise
+ * @see Tian, Krishnan & Isola, "Contrastive representation distillation", ICLR 2020, arXiv 1910.10699, section 3
  * @see Wu et al., "Unsupervised feature learning via non-parametric instance discrimination", CVPR 2018, arXiv
  * 1805.01978: memory bank and Z
  */
@@ -78,7 +77,7 @@ export const crd: Method<Options, CrdModules> = {
   name: 'crd',
   summary:
     'contrastive: a sample is told from those of other classes by what is remembered of the other network',
-  source: 'Tian et al. 2020, "Contrastive Representation Distillation", arXiv 1910.10699, eq. 18',
+  source: 'Tian et al. 2020, "Contrastive Representation Distillation", arXiv 1910.10699, section 3',
   teachers: 'peers',
   options,
   weights: { ce: 1, kd: 0.8 },

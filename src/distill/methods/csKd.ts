@@ -19,13 +19,12 @@ const options = z.strictObject({ temperature: temperature(4) });
  * The authors run the others through the network by themselves; here they are one batch, so batch normalisation sees
  * them together.
  *
- * @see Yun et al., "Regularizing class-wise predictions via self-knowledge distillation", CVPR 2020, arXiv 2003.13964,
- *   equations 2-3
+ * @see Yun et al., "Regularizing class-wise predictions via self-knowledge distillation", CVPR 2020, arXiv 2003.13964
  */
 export const csKd: Method<z.infer<typeof options>> = {
   name: 'cs-kd',
   summary: 'class-wise self-distillation: the prediction for another sample of the class teaches',
-  source: 'Yun et al. 2020, "Regularizing Class-wise Predictions", arXiv 2003.13964, eq. 2-3',
+  source: 'Yun et al. 2020, "Regularizing Class-wise Predictions", arXiv 2003.13964',
   teachers: 'none',
   batch: 'class-pairs',
   wholeBatch: true,

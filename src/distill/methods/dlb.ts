@@ -19,12 +19,12 @@ const options = z.strictObject({ temperature: temperature(3) });
  * normalisation sees them together.
  *
  * @see Shen et al., "Self-distillation from the last mini-batch for consistency regularization", CVPR 2022, arXiv
- *   2203.16172, equations 3-5
+ *   2203.16172
  */
 export const dlb: Method<z.infer<typeof options>> = {
   name: 'dlb',
   summary: 'self-distillation from the last batch: half of it comes again, and what was said of it teaches',
-  source: 'Shen et al. 2022, "Self-Distillation from the Last Mini-Batch", arXiv 2203.16172, eq. 3-5',
+  source: 'Shen et al. 2022, "Self-Distillation from the Last Mini-Batch", arXiv 2203.16172',
   teachers: 'previous-batch',
   batch: 'overlapping',
   wholeBatch: true,

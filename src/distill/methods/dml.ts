@@ -14,12 +14,12 @@ const options = z.strictObject({ temperature: temperature(2) });
  * the paper's ensemble variant, DML_e, one divergence from that mean, is the same. Summed over the classes, with the
  * factor `T²`, mean over the batch.
  *
- * @see Zhang, Xiang, Hospedales & Lu, "Deep Mutual Learning", CVPR 2018, arXiv 1706.00384, equations 3-6
+ * @see Zhang, Xiang, Hospedales & Lu, "Deep Mutual Learning", CVPR 2018, arXiv 1706.00384, section 3
  */
 export const dml: Method<z.infer<typeof options>> = {
   name: 'dml',
   summary: 'deep mutual learning: the other peers teach, as they learn',
-  source: 'Zhang et al. 2018, "Deep Mutual Learning", arXiv 1706.00384, eq. 3-6',
+  source: 'Zhang et al. 2018, "Deep Mutual Learning", arXiv 1706.00384, section 3',
   teachers: 'peers',
   options,
   weights: { ce: 1, kd: 2 },

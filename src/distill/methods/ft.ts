@@ -29,13 +29,13 @@ const chooser: Chooser = { method: 'ft', option: 'layer' };
  * little travels. A student's map that is larger than its teacher's is averaged down; a smaller one is refused.
  *
  * @see Kim, Park & Kwak, "Paraphrasing complex network: network compression via factor transfer", NeurIPS 2018, arXiv
- * 1802.04977, equations 2-4
+ * 1802.04977, section 3
  * @see Tian, Krishnan & Isola, "Contrastive representation distillation", ICLR 2020, arXiv 1910.10699: the defaults
  */
 export const ft: Method<z.infer<typeof options>, FtModules> = {
   name: 'ft',
   summary: "factor transfer: a translator of the student's map says what a paraphraser of the teacher's says",
-  source: 'Kim et al. 2018, "Paraphrasing Complex Network", arXiv 1802.04977, eq. 2-4',
+  source: 'Kim et al. 2018, "Paraphrasing Complex Network", arXiv 1802.04977, section 3',
   teachers: 'peers',
   options,
   weights: { ce: 1, kd: 200 },

@@ -18,14 +18,13 @@ const chooser: Chooser = { method: 'nst', option: 'layers' };
  * Means are over the pairs of channels and the batch, sum over the stages; no temperature. The larger map is averaged
  * down; the numbers of channels may differ.
  *
- * @see Huang & Wang, "Like what you like: knowledge distill via neuron selectivity transfer", 2017, arXiv 1707.01219,
- * equations 4-6
+ * @see Huang & Wang, "Like what you like: knowledge distill via neuron selectivity transfer", 2017, arXiv 1707.01219
  * @see Tian, Krishnan & Isola, "Contrastive representation distillation", ICLR 2020, arXiv 1910.10699: the defaults
  */
 export const nst: Method<z.infer<typeof options>> = {
   name: 'nst',
   summary: 'neuron selectivity transfer: the channels are spread over the image as those of the teacher',
-  source: 'Huang & Wang 2017, "Like What You Like", arXiv 1707.01219, eq. 4-6',
+  source: 'Huang & Wang 2017, "Like What You Like", arXiv 1707.01219',
   teachers: 'peers',
   options,
   weights: { ce: 1, kd: 50 },

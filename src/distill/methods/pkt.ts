@@ -20,13 +20,13 @@ const chooser: Chooser = { method: 'pkt', option: 'layer' };
  * Row `i` of the loss is the mean over `j`. No temperature.
  *
  * @see Passalis & Tefas, "Learning deep representations with probabilistic knowledge transfer", ECCV 2018, arXiv
- * 1803.10837, equations 3-7
+ * 1803.10837, section 3
  * @see Tian, Krishnan & Isola, "Contrastive representation distillation", ICLR 2020, arXiv 1910.10699: the defaults
  */
 export const pkt: Method<z.infer<typeof options>> = {
   name: 'pkt',
   summary: 'probabilistic knowledge transfer: the same neighbours as for the teacher',
-  source: 'Passalis & Tefas 2018, "Probabilistic Knowledge Transfer", arXiv 1803.10837, eq. 3-7',
+  source: 'Passalis & Tefas 2018, "Probabilistic Knowledge Transfer", arXiv 1803.10837, section 3',
   teachers: 'peers',
   options,
   weights: { ce: 1, kd: 30000 },

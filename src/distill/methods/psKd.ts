@@ -21,12 +21,12 @@ const options = z.strictObject({
  * Summed over the classes, mean over the batch; no temperature. The first epoch has the labels alone.
  *
  * @see Kim et al., "Self-knowledge distillation with progressive refinement of targets", ICCV 2021, arXiv 2006.12000,
- *   equations 4-6
+ *   section 3
  */
 export const psKd: Method<z.infer<typeof options>> = {
   name: 'ps-kd',
   summary: 'progressive self-distillation: labels softened by what the student said one epoch ago',
-  source: 'Kim et al. 2021, "Progressive Refinement of Targets", arXiv 2006.12000, eq. 4-6',
+  source: 'Kim et al. 2021, "Progressive Refinement of Targets", arXiv 2006.12000, section 3',
   teachers: 'previous-epoch',
   options,
   weights: { ce: 1, kd: 0 },

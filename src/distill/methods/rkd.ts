@@ -24,13 +24,13 @@ const chooser: Chooser = { method: 'rkd', option: 'layer' };
  * pairs and triples, those of a sample with itself, which are 0, included. Row `i` of the loss holds the pairs and the
  * angles of sample `i`. No temperature.
  *
- * @see Park et al., "Relational knowledge distillation", CVPR 2019, arXiv 1904.05068, equations 4-9
+ * @see Park et al., "Relational knowledge distillation", CVPR 2019, arXiv 1904.05068, section 3
  * @see Tian, Krishnan & Isola, "Contrastive representation distillation", ICLR 2020, arXiv 1910.10699: the defaults
  */
 export const rkd: Method<z.infer<typeof options>> = {
   name: 'rkd',
   summary: 'relational: distances and angles between the samples as for the teacher',
-  source: 'Park et al. 2019, "Relational Knowledge Distillation", arXiv 1904.05068, eq. 4-9',
+  source: 'Park et al. 2019, "Relational Knowledge Distillation", arXiv 1904.05068, section 3',
   teachers: 'peers',
   options,
   weights: { ce: 1, kd: 1 },

@@ -15,13 +15,13 @@ const chooser: Chooser = { method: 'sp', option: 'layer' };
  *
  * Row `i` of the loss is the sum over `j`, divided by the batch. No temperature. Maps of any sizes can be compared.
  *
- * @see Tung & Mori, "Similarity-preserving knowledge distillation", ICCV 2019, arXiv 1907.09682, equations 1-4
+ * @see Tung & Mori, "Similarity-preserving knowledge distillation", ICCV 2019, arXiv 1907.09682, section 3
  * @see Tian, Krishnan & Isola, "Contrastive representation distillation", ICLR 2020, arXiv 1910.10699: the defaults
  */
 export const sp: Method<z.infer<typeof options>> = {
   name: 'sp',
   summary: 'similarity-preserving: samples that are alike to the teacher shall be so to the student',
-  source: 'Tung & Mori 2019, "Similarity-Preserving Knowledge Distillation", arXiv 1907.09682, eq. 1-4',
+  source: 'Tung & Mori 2019, "Similarity-Preserving Knowledge Distillation", arXiv 1907.09682, section 3',
   teachers: 'peers',
   options,
   weights: { ce: 1, kd: 3000 },

@@ -29,14 +29,13 @@ const chooser: Chooser = { method: 'vid', option: 'layers' };
  * It is the negative logarithm of a Gaussian, without its constant: it can be below 0. Mean over positions, channels and
  * batch, sum over the stages; no temperature. The larger map is averaged down.
  *
- * @see Ahn et al., "Variational information distillation for knowledge transfer", CVPR 2019, arXiv 1904.05835,
- * equations 4-6
+ * @see Ahn et al., "Variational information distillation for knowledge transfer", CVPR 2019, arXiv 1904.05835
  * @see Tian, Krishnan & Isola, "Contrastive representation distillation", ICLR 2020, arXiv 1910.10699: the defaults
  */
 export const vid: Method<z.infer<typeof options>, VidModules> = {
   name: 'vid',
   summary: "variational information distillation: the student's maps shall predict the teacher's",
-  source: 'Ahn et al. 2019, "Variational Information Distillation", arXiv 1904.05835, eq. 4-6',
+  source: 'Ahn et al. 2019, "Variational Information Distillation", arXiv 1904.05835',
   teachers: 'peers',
   options,
   weights: { ce: 1, kd: 1 },
