@@ -40,7 +40,7 @@ describe('a network', () => {
       expect(same).toEqual(a);
       expect(b).not.toEqual(a);
       const { layers, parameterCount, dataset } = networks[0]!;
-      expect(Object.keys(layers)).toEqual(['stage1', 'stage2', 'embedding']);
+      expect(Object.keys(layers)).toEqual(['preact1', 'stage1', 'preact2', 'stage2', 'embedding']);
       expect(layers.stage1).toHaveLength(3);
       expect(parameterCount).toBeGreaterThan(1000);
       expect(dataset.train.count).toBe(40);
