@@ -29,12 +29,12 @@ export function restore(run: Run, left: RunSnapshot, nowMs: number): void {
   // Before the start, a peer has its place for as long as it is connected.
   if (run.phase === 'waiting') return;
   for (const kept of left.members) {
-    const state = kept.state === 'lost' ? 'lost' : 'training';
-    // Who had finished is still there, and hands it in again.
+    // Who had finished is still there, and hands it in again; who was stopped may be started again with the coordinator.
+    const state = kept.state === 'lost' && !kept.done ? 'lost' : 'training';
     const member: Member = { ...kept, state, connected: false, sinceMs: nowMs, progress: null, done: null };
     run.members.set(member.name, member);
     const part = { teaches: teachesIn(run, member), learns: member.role === 'student' };
     expectBack(run.rounds, member.name, nowMs, part);
-    if (state === 'lost' || kept.done) leave(run.rounds, member.name, true);
+    if (state === 'lost' || kept.done?.outcome === 'finished') leave(run.rounds, member.name, true);
   }
 }

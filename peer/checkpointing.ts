@@ -1,3 +1,4 @@
+import type { Variable } from '@tensorflow/tfjs';
 import { StorageError } from '../src/errors.ts';
 import type { BestEvaluation } from '../src/results/types.ts';
 import { type CheckpointOwner, saveCheckpoint } from './checkpoints.ts';
@@ -26,16 +27,18 @@ export function createCheckpointing(options: {
   readonly folder: string;
   readonly student: Student;
   readonly owner: CheckpointOwner;
+  /** What the student's teachers remember between steps. */
+  readonly memory: ReadonlyMap<string, Variable>;
   readonly now: () => number;
   readonly notify: (what: string) => void;
 }): Checkpointing {
-  const { folder, student, owner, now, notify } = options;
+  const { folder, student, owner, memory, now, notify } = options;
   let triedAtMs = now();
   let failing = false;
   return {
     async save(step, best) {
       try {
-        await saveCheckpoint(folder, student, { step, best }, owner);
+        await saveCheckpoint(folder, student, { step, best }, owner, memory);
         if (failing) notify('checkpoints are saved again');
         failing = false;
         return null;

@@ -7,6 +7,8 @@ import { DataError, messageOf } from '../src/errors.ts';
 import { makeFolder, removeLeftovers, writeFileAtomic } from '../src/results/files.ts';
 import type { BestEvaluation } from '../src/results/types.ts';
 import { assignVariables, readVariables, weightsOf } from '../src/training/modelWeights.ts';
+import type { SafeTensor } from '../src/training/safetensors.ts';
+import type { Network } from './network.ts';
 import { decodeSealed, encodeSealed } from './sealed.ts';
 import type { Student } from './student.ts';
 
@@ -19,8 +21,6 @@ export interface CheckpointOwner {
   /** Id of the run. */
   readonly run: string;
   readonly settings: RunSettings;
-  /** What the student's teachers remember between steps. */
-  readonly more?: ReadonlyMap<string, Variable>;
 }
 
 /** How far a training came. */
@@ -41,8 +41,9 @@ export async function saveCheckpoint(
   student: Student,
   reached: Reached,
   owner: CheckpointOwner,
+  more?: ReadonlyMap<string, Variable>,
 ): Promise<void> {
-  const tensors = await readVariables(stateOf(student, owner.more));
+  const tensors = await readVariables(stateOf(student, more));
   const metadata = {
     ...identityOf(student, owner),
     step: String(reached.step),
@@ -58,44 +59,70 @@ export async function saveCheckpoint(
   for (const old of oldestFirst.slice(0, -KEPT)) await rm(join(checkpoints, old));
 }
 
+/** A checkpoint that training can go on from. */
+export interface FoundCheckpoint extends Reached {
+  readonly path: string;
+  readonly tensors: ReadonlyMap<string, SafeTensor>;
+}
+
 /**
- * Gives a student the state of its newest good checkpoint in `folder`. Damaged ones, and those of another run,
- * experiment or peer, are passed over; the student is left as it was unless a whole checkpoint fits.
+ * The newest good checkpoint in `folder`. Damaged ones, and those of another run, experiment, peer or model, are passed
+ * over.
  *
- * @param options.notify told which checkpoint is used, and why others are not
- * @returns where training goes on; `null` when there is no checkpoint to go on from
+ * @param notify told which checkpoint is used, and why others are not
+ * @returns `null` when there is no checkpoint to go on from
  */
-export async function restoreCheckpoint(
+export async function findCheckpoint(
   folder: string,
-  student: Student,
-  options: CheckpointOwner & { readonly notify: (what: string) => void },
-): Promise<Reached | null> {
+  network: Pick<Network, 'name' | 'model'>,
+  owner: CheckpointOwner,
+  notify: (what: string) => void,
+): Promise<FoundCheckpoint | null> {
   const checkpoints = join(folder, 'checkpoints');
   await removeLeftovers(checkpoints);
   for (const name of (await namesIn(checkpoints)).reverse()) {
     const path = join(checkpoints, name);
     try {
-      const reached = restoreFrom(await readFile(path), student, options);
-      options.notify(`going on from step ${reached.step}: ${path}`);
-      return reached;
+      const found = read(path, await readFile(path), identityOf(network, owner));
+      notify(`going on from step ${found.step}: ${path}`);
+      return found;
     } catch (error) {
       if (!(error instanceof DataError || isFileError(error))) throw error;
-      options.notify(`checkpoint passed over: ${path}: ${messageOf(error)}`);
+      notify(`checkpoint passed over: ${path}: ${messageOf(error)}`);
     }
   }
   return null;
 }
 
-/** @throws {DataError} when the checkpoint is damaged, or not that of this student in this run */
-function restoreFrom(bytes: Uint8Array, student: Student, owner: CheckpointOwner): Reached {
+/** @throws {DataError} when the checkpoint is damaged, or somebody else's */
+function read(path: string, bytes: Uint8Array, identity: Readonly<Record<string, string>>): FoundCheckpoint {
   const { tensors, metadata } = decodeSealed(bytes);
-  for (const [what, expected] of Object.entries(identityOf(student, owner))) {
+  for (const [what, expected] of Object.entries(identity)) {
     if (metadata[what] !== expected) {
       throw new DataError(`expected a checkpoint of ${what} ${expected}, got one of ${metadata[what]}.`);
     }
   }
-  assignVariables(stateOf(student, owner.more), tensors, 'this student');
-  return { step: Number(metadata.step), best: JSON.parse(metadata.best!) as BestEvaluation | null };
+  const best = JSON.parse(metadata.best!) as BestEvaluation | null;
+  return { path, tensors, step: Number(metadata.step), best };
+}
+
+/**
+ * Gives a student the state that a checkpoint holds.
+ *
+ * @throws {DataError} when it does not hold all of that student's, and nothing else: the student is as it was then
+ */
+export function assignCheckpoint(
+  { path, tensors }: FoundCheckpoint,
+  student: Student,
+  more?: ReadonlyMap<string, Variable>,
+): void {
+  try {
+    assignVariables(stateOf(student, more), tensors, 'this student');
+  } catch (error) {
+    throw new DataError(`${path}: ${messageOf(error)} Start this peer with another --dir to begin anew.`, {
+      cause: error,
+    });
+  }
 }
 
 /** Everything that a step changes, by the names that it has in a checkpoint. */
@@ -118,9 +145,12 @@ function stateOf(
 }
 
 /** What a checkpoint says of its origin, in its metadata. */
-function identityOf({ name }: Student, { run, settings }: CheckpointOwner): Record<string, string> {
+function identityOf(
+  { name, model }: Pick<Network, 'name' | 'model'>,
+  { run, settings }: CheckpointOwner,
+): Record<string, string> {
   const experiment = createHash('sha256').update(JSON.stringify(settings, sorted)).digest('hex');
-  return { run, peer: name, experiment };
+  return { run, peer: name, model: model.name, experiment };
 }
 
 /** A replacer: the same settings give the same text, in whatever order their keys came. */

@@ -13,6 +13,7 @@ import { runProgram, type StopSignal, stopOnSignals } from '../src/program.ts';
 import { LABEL_LENGTH, PROTOCOL_VERSION, TEXT_LENGTH } from '../src/protocol/messages.ts';
 import { lockFolder } from '../src/results/lock.ts';
 import { readableByOthers } from '../src/token.ts';
+import { findCheckpoint } from './checkpoints.ts';
 import { assignFrom, loadNetwork } from './network.ts';
 import { type PeerOptions, parsePeerOptions } from './options.ts';
 import { learn, teachOthers } from './roles.ts';
@@ -106,6 +107,9 @@ async function takePart(
   const objective = learns ? objectiveFrom(settings.distill, methods) : null;
   const wants = objective && wantsOf(objective, Object.keys(network.layers), settings.exchange.ensemble);
   if (wants) expectAllowed(wants, network, settings);
+  const owner = { run: welcome.run, settings };
+  const notify = (what: string): void => logger.info({ what }, 'checkpoints');
+  const checkpoint = objective && (await findCheckpoint(folder, network, owner, notify));
   logger.info({ peer: name, model: modelName, dataset: dataset.source, folder }, 'ready');
 
   const facts = {
@@ -118,16 +122,18 @@ async function takePart(
     refused: refused.map(({ backend, reason }) => ({ backend, reason: reason.slice(0, TEXT_LENGTH) })),
     layers: mutable(network.layers),
     ...(wants && { wants }),
+    ...(checkpoint && { step: checkpoint.step }),
   };
   // Nobody is to wait for a peer that is about to leave.
   if (stop.signal.aborted) return stop.exitCode();
-  const start = await Promise.race([session.ready(facts), stopped]);
+  const start = await Promise.race([session.ready(facts, settings.exchange.onCoordinatorLoss), stopped]);
   if (!start) return stop.exitCode();
-  logger.info({ peers: start.peers, steps: totalSteps(settings, dataset) }, learns ? 'training' : 'teaching');
+  const steps = { step: checkpoint?.step ?? start.step ?? 0, steps: totalSteps(settings, dataset) };
+  logger.info({ peers: start.peers, ...steps }, learns ? 'training' : 'teaching');
 
   const context = { network, settings, session, wants, start, stop, logger };
   const { delivered, unsaved } = objective
-    ? await learn({ ...context, objective, modelName, run: welcome.run, folder, weights: options.weights })
+    ? await learn({ ...context, objective, modelName, owner, folder, checkpoint, weights: options.weights })
     : await teachOthers(context);
   if (stop.signal.aborted) {
     await Promise.race([delivered, new Promise((resolve) => setTimeout(resolve, HURRY_MS))]);

@@ -11,6 +11,7 @@ import { CHECKPOINT_CHUNK_BYTES } from '../src/protocol/limits.ts';
 import type { CoordinatorMessage, MessageOf, Wants } from '../src/protocol/messages.ts';
 import { weightsOf } from '../src/training/modelWeights.ts';
 import { createCheckpointInbox } from './checkpointInbox.ts';
+import type { CheckpointOwner, FoundCheckpoint } from './checkpoints.ts';
 import { checkpointTeachers } from './checkpointTeachers.ts';
 import type { Network } from './network.ts';
 import { predictionMessages, resultMessages } from './resultMessages.ts';
@@ -38,9 +39,11 @@ export interface StudentPart extends Part {
   readonly objective: Objective;
   /** As the user wrote it: a name, or a path. */
   readonly modelName: string;
-  /** Id of the run. */
-  readonly run: string;
+  /** Whose checkpoints those in the folder are. */
+  readonly owner: CheckpointOwner;
   readonly folder: string;
+  /** What this student goes on with; `null`: it begins where it is told to. */
+  readonly checkpoint: FoundCheckpoint | null;
   /** Path of the weights of the generation that it learns from. */
   readonly weights: string | undefined;
 }
@@ -62,9 +65,12 @@ export async function learn(
     modelName: part.modelName,
     settings,
     teachers: await teachersOf(student, part),
-    run: part.run,
+    owner: part.owner,
     folder: part.folder,
-    signal: stop.signal,
+    checkpoint: part.checkpoint,
+    firstStep: start.step ?? 0,
+    // One that waits for its coordinator in vain ends as it would when it is stopped.
+    signal: AbortSignal.any([stop.signal, session.lost]),
     notify: (what) => logger.warn({ what }, 'checkpoints'),
     report: (message) => {
       session.report(message);

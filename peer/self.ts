@@ -18,10 +18,11 @@ import { findMethods } from '../src/findMethods.ts';
 import { createLogger } from '../src/logger.ts';
 import { runProgram, stopOnSignals } from '../src/program.ts';
 import { lockFolder } from '../src/results/lock.ts';
-import { metricsOf, openRecorder } from '../src/results/recorder.ts';
-import { defaultRunFolder, writeReport } from '../src/results/runFolder.ts';
+import { hasMetrics, metricsOf, openRecorder } from '../src/results/recorder.ts';
+import { defaultRunFolder, isUnfinished, writeReport } from '../src/results/runFolder.ts';
 import { summaryFile } from '../src/results/summaryFile.ts';
 import type { PeerStatus, RunStatus } from '../src/results/types.ts';
+import { findCheckpoint } from './checkpoints.ts';
 import type { Report } from './log.ts';
 import { loadNetwork } from './network.ts';
 import { summariseAlone } from './selfSummary.ts';
@@ -84,7 +85,12 @@ await runProgram(async () => {
   const { dataset } = student;
   logger.info({ model, dataset: dataset.source, folder, steps: totalSteps(settings, dataset) }, 'training');
 
-  const recorder = await openRecorder(folder, experiment, { logger });
+  const goesOn = hasMetrics(folder) && (await isUnfinished(folder));
+  const recorder = await openRecorder(folder, experiment, { goesOn, logger });
+  const owner = { run: 'self', settings };
+  const peerFolder = join(folder, 'peers', name);
+  const notify = (what: string): void => logger.info({ what }, 'checkpoints');
+  const checkpoint = goesOn ? await findCheckpoint(peerFolder, student, owner, notify) : null;
   let status: PeerStatus = {
     ...{
       name,
@@ -130,8 +136,7 @@ await runProgram(async () => {
   const teachers = (await ownTeachers(student, settings, model, planned!.weights)) ?? noTeachers;
   const result = await work({
     ...{ student, modelName: model, settings, teachers, report },
-    ...{ run: 'self', folder: join(folder, 'peers', name), signal: stop.signal },
-    notify: (what) => logger.warn({ what }, 'checkpoints'),
+    ...{ owner, folder: peerFolder, checkpoint, firstStep: 0, signal: stop.signal, notify },
   });
   logger.info({ outcome: result.outcome, step: result.step, ...result.final?.evaluation }, 'trained');
   const summary = summariseAlone({

@@ -4,6 +4,7 @@ import { savePredictions } from '../src/results/predictions.ts';
 import type { BestEvaluation, Evaluation } from '../src/results/types.ts';
 import { evaluateLogits } from '../src/training/metrics.ts';
 import { createCheckpointing } from './checkpointing.ts';
+import { assignCheckpoint, type CheckpointOwner, type FoundCheckpoint } from './checkpoints.ts';
 import { createTrainingLog, type Report, type TrainingLog } from './log.ts';
 import type { Student } from './student.ts';
 import type { TeacherSource } from './teachers.ts';
@@ -16,10 +17,14 @@ export interface WorkOptions {
   readonly modelName: string;
   readonly settings: RunSettings;
   readonly teachers: TeacherSource;
-  /** Id of the run, for its checkpoints. */
-  readonly run: string;
+  /** Whose checkpoints those in the folder are. */
+  readonly owner: CheckpointOwner;
   /** Where weights and checkpoints go. */
   readonly folder: string;
+  /** The work of an earlier life that this one goes on with; `null`: it begins anew. */
+  readonly checkpoint: FoundCheckpoint | null;
+  /** Where a student without a checkpoint begins. */
+  readonly firstStep: number;
   readonly signal: AbortSignal;
   readonly report: (message: Report) => void;
   /** Told when checkpoints cannot be saved, and when they can again, in words. */
@@ -43,20 +48,21 @@ export interface WorkResult {
 
 /** A student's whole work: train, evaluate, checkpoint, and save the weights at the end, also when it is interrupted. */
 export async function work(options: WorkOptions): Promise<WorkResult> {
-  const { student, settings, signal, report, folder, run } = options;
+  const { student, settings, signal, report, folder, owner, teachers, checkpoint } = options;
   const { model, dataset, optimizer, loss, name } = student;
   const steps = totalSteps(settings, dataset);
   // A tenth of the training, or what the schedules hold back, is time enough to beat guessing.
   const graceSteps = Math.max(100, settings.training.warmUpSteps, Math.ceil(steps / 10));
   const log = createTrainingLog({ classes: model.classes, graceSteps, now: () => performance.now() }, report);
 
+  if (checkpoint) assignCheckpoint(checkpoint, student, teachers.state);
   const checkpoints = createCheckpointing({
-    ...{ folder, student, owner: { run, settings }, notify: options.notify },
+    ...{ folder, student, owner, memory: teachers.state, notify: options.notify },
     now: () => performance.now(),
   });
 
   let final: WorkResult['final'] = null;
-  let best: WorkResult['best'] = null;
+  let best: WorkResult['best'] = checkpoint?.best ?? null;
   const evaluate = async (step: number): Promise<void> => {
     log.pause();
     let toldAt = performance.now();
@@ -81,7 +87,6 @@ export async function work(options: WorkOptions): Promise<WorkResult> {
     log.resume();
   };
 
-  const { teachers } = options;
   const step = await train({
     peer: name,
     settings,
@@ -94,7 +99,7 @@ export async function work(options: WorkOptions): Promise<WorkResult> {
     evaluate,
     keep,
     signal,
-    from: 0,
+    from: checkpoint?.step ?? options.firstStep,
   });
   log.pause();
   const outcome = final ? 'finished' : 'interrupted';

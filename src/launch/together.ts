@@ -49,10 +49,10 @@ export async function trainTogether(training: Training, port: string, cards: Car
     for (const peer of placesOf(training.experiment)) {
       if (!signal.aborted) programs.push(await startPeer(training, peer, url, cards.of.get(peer.name)));
     }
-    await follow(url, programs, training);
+    const deserted = await follow(url, programs, training);
     const code = await coordinator.exited;
     const hasResults = code === ExitCode.ok || code === ExitCode.incomplete || code === ExitCode.unsaved;
-    if (!hasResults && !signal.aborted) throw await failureOf(coordinator);
+    if (!hasResults && !deserted && !signal.aborted) throw await failureOf(coordinator);
     await Promise.all(programs.map(({ exited }) => exited));
     for (const program of programs) await training.noteUnsaved(program);
     return await summaryOf(coordinator, folder);
@@ -91,24 +91,36 @@ function threadsOfEach(peers: number): number {
   return Math.max(1, Math.floor(availableParallelism() / peers));
 }
 
-/** Shows the run until the coordinator ends. A peer that ends before training starts ends the run: it cannot begin. */
+/**
+ * Shows the run until the coordinator ends. A peer that ends before training starts ends the run: it cannot begin. So does
+ * the last one later: the coordinator would wait for them to come back.
+ *
+ * @returns whether all peers had left before the end
+ */
 async function follow(
   url: string,
   [coordinator, ...peers]: readonly Program[],
   { show, signal }: Training,
-): Promise<void> {
+): Promise<boolean> {
   let ended = false;
   void coordinator!.exited.then(() => {
     ended = true;
   });
   const fallen: Program[] = [];
   for (const peer of peers) void peer.exited.then(() => fallen.push(peer));
+  let deserted = false;
   while (!ended) {
+    const allFell = fallen.length === peers.length;
     const status = await fetchStatus(url);
     if (status) show(status);
     if (status?.phase === 'waiting' && fallen[0] && !signal.aborted) throw await failureOf(fallen[0]);
+    if (status?.phase === 'training' && allFell && !deserted) {
+      deserted = true;
+      endProgram(coordinator!);
+    }
     await Promise.race([coordinator!.exited, delay(POLL_MS)]);
   }
+  return deserted;
 }
 
 async function fetchStatus(url: string): Promise<RunStatus | null> {

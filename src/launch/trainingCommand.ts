@@ -13,7 +13,7 @@ import { json, makeFolder, writeFileAtomic } from '../results/files.ts';
 import { withGenerations } from '../results/generations.ts';
 import { lockFolder } from '../results/lock.ts';
 import { expectNoRun } from '../results/recorder.ts';
-import { defaultRunFolder, writeReport } from '../results/runFolder.ts';
+import { defaultRunFolder, isUnfinished, readSummary, writeReport } from '../results/runFolder.ts';
 import { resultTable } from '../results/table.ts';
 import type { RunStatus, RunSummary } from '../results/types.ts';
 import type { Program } from './program.ts';
@@ -23,6 +23,8 @@ import { trainingsOf } from './trainings.ts';
 /** What a command that trains was told besides the experiment. */
 export interface LaunchOptions extends TrainingOptions {
   readonly dir?: string;
+  /** The folder of a run that is to go on. */
+  readonly resume?: string;
   readonly logLevel: string;
   readonly json: boolean;
 }
@@ -45,6 +47,9 @@ export interface Training {
 export function addLaunchOptions(command: Command): Command {
   command
     .argument('[experiment]', 'an experiment file, or the name of a ready one', 'quickstart')
+    .addOption(
+      new Option('--resume <folder>', 'go on with the run in this folder, where it ended before its time'),
+    )
     .addOption(new Option('--json', 'print the summary as JSON on stdout instead of a table').default(false));
   addOutputOptions(addTrainingOptions(command), 'the run folder; default: runs/<name>-<time>');
   addExperimentOptions(command);
@@ -57,7 +62,9 @@ export async function experimentOf(
   defaults: readonly Override[] = [],
 ): Promise<Experiment> {
   const [file] = command.processedArgs as [string];
-  const { experiment } = await loadExperiment(file, [...defaults, ...overridesFrom(command)]);
+  const given = overridesFrom(command);
+  const plan = planToResume(command, given);
+  const { experiment } = await loadExperiment(plan ?? file, plan === null ? [...defaults, ...given] : []);
   for (const { model } of experiment.peers) {
     if (isModelPath(model) && !existsSync(model)) {
       throw new UsageError(`peers[].model: there is no file ${model}, from the folder of this command.`);
@@ -74,6 +81,28 @@ export async function experimentOf(
   return experiment;
 }
 
+/** The experiment of the run that goes on, which takes no other settings then; `null` for a new run. */
+function planToResume(command: Command, overrides: readonly Override[]): string | null {
+  const { resume, dir } = command.opts<LaunchOptions>();
+  if (resume === undefined) return null;
+  const given = [
+    ...command.args,
+    ...(dir === undefined ? [] : ['--dir']),
+    ...overrides.map(({ origin }) => origin),
+  ];
+  if (given.length > 0) {
+    throw new UsageError(
+      `--resume: expected no experiment and no settings, as the run has its own, got ${given.join(', ')}.`,
+    );
+  }
+  const plan = join(resume, PLAN);
+  if (existsSync(plan)) return plan;
+  throw new UsageError(`--resume ${resume}: expected the folder of a run, but there is no ${PLAN} in it.`);
+}
+
+/** The experiment that was asked for; `experiment.json` is that of the training under way, until all are over. */
+const PLAN = 'plan.json';
+
 /**
  * Trains with the experiment's method, then with each under `compare`; shows the progress on stderr and the result on
  * stdout, and leaves a run folder behind.
@@ -85,11 +114,12 @@ export async function launch(
   options: LaunchOptions,
   train: (training: Training) => Promise<RunSummary>,
 ): Promise<ExitCode> {
-  const folder = options.dir ?? defaultRunFolder(experiment.name);
+  const folder = options.resume ?? options.dir ?? defaultRunFolder(experiment.name);
   await lockFolder(folder, 'launcher', (what) => process.stderr.write(`${what}\n`));
-  expectNoRun(folder);
-  const experimentFile = join(folder, 'experiment.json');
-  await writeFileAtomic(experimentFile, json(experiment));
+  if (options.resume === undefined) {
+    expectNoRun(folder);
+    await writeFileAtomic(join(folder, PLAN), json(experiment));
+  }
   const stop = stopOnSignals();
   process.stderr.write(`Run folder: ${folder}\n`);
 
@@ -105,13 +135,16 @@ export async function launch(
       if (stop.signal.aborted) break;
       const part = { number: i + 1, of: trainings.length };
       const file = join(training.folder, 'experiment.json');
-      await makeFolder(training.folder);
-      await writeFileAtomic(file, json(training.experiment));
       const show = (status: RunStatus): void => progress.show(status, part);
-      const summary = await train({
-        ...training,
-        ...{ experimentFile: file, options, show, noteUnsaved, signal: stop.signal },
-      });
+      const work = async (): Promise<RunSummary> => {
+        await makeFolder(training.folder);
+        await writeFileAtomic(file, json(training.experiment));
+        const more = { experimentFile: file, options, show, noteUnsaved, signal: stop.signal };
+        return train({ ...training, ...more });
+      };
+      const summary = (await isUnfinished(training.folder))
+        ? await work()
+        : await readSummary(training.folder);
       if (kind === 'teachers') continue;
       const generations = earlier.length === 0 ? [] : [...earlier, training.folder];
       summaries.push(await withGenerations(summary, generations));
@@ -130,7 +163,7 @@ export async function launch(
   const summary = combine(main, compare, experiment);
   try {
     // The first training has left its own there: those of one method alone.
-    await writeFileAtomic(experimentFile, json(experiment));
+    await writeFileAtomic(join(folder, 'experiment.json'), json(experiment));
     await writeFileAtomic(join(folder, 'summary.json'), json(summary));
     await writeReport(folder);
   } catch (error) {
@@ -143,7 +176,10 @@ export async function launch(
     process.stderr.write(`\nNot everything is saved:\n${unsaved.join('\n')}\n`);
     return ExitCode.unsaved;
   }
-  if (stop.signal.aborted) return stop.exitCode();
   const finished = summaries.every(({ peers }) => peers.every(({ outcome }) => outcome === 'finished'));
+  if (!finished || summaries.length < trainings.filter(({ kind }) => kind === 'students').length) {
+    process.stderr.write(`Go on:   codistill run --resume ${folder}\n`);
+  }
+  if (stop.signal.aborted) return stop.exitCode();
   return finished ? ExitCode.ok : ExitCode.incomplete;
 }

@@ -23,10 +23,17 @@ export interface Recorder {
   close(summary: unknown): Promise<void>;
 }
 
+/** Whether a run in the folder has got anywhere. */
+export function hasMetrics(folder: string): boolean {
+  return (statSync(join(folder, 'metrics.ndjson'), { throwIfNoEntry: false })?.size ?? 0) > 0;
+}
+
 /** @throws {UsageError} when a run in the folder has got anywhere: no run is ever overwritten */
 export function expectNoRun(folder: string): void {
-  if (!statSync(join(folder, 'metrics.ndjson'), { throwIfNoEntry: false })?.size) return;
-  throw new UsageError(`--dir ${folder}: expected a new folder, but it holds a run. Choose another one.`);
+  if (!hasMetrics(folder)) return;
+  throw new UsageError(
+    `--dir ${folder}: expected a new folder, but it holds a run. Choose another one, or go on with that run: codistill run --resume ${folder}`,
+  );
 }
 
 /** The log record with a summary that could not be saved. */

@@ -36,8 +36,8 @@ async function workWith(
     modelName: 'mlp',
     settings,
     teachers,
-    run: 'run-1',
-    folder,
+    owner: { run: 'run-1', settings },
+    ...{ folder, checkpoint: null, firstStep: 0 },
     signal: stop.signal,
     report: (message) => {
       // As a session does; throws for what the protocol cannot say.
