@@ -98,13 +98,14 @@ async function start(name: string, entry: string, args: readonly string[], folde
   return program;
 }
 
-/** A coordinator on a free port; `url` is where peers go. */
+/** A coordinator on a free port, or the one that it had before; `url` is where peers go. */
 export async function startCoordinator(
   args: readonly string[],
   folder: string,
+  port = '0',
 ): Promise<{ program: Program; url: string; runFolder: string }> {
   const runFolder = join(folder, 'run');
-  const all = [...args, '--port', '0', '--dir', runFolder];
+  const all = [...args, '--port', port, '--dir', runFolder];
   const program = await start('coordinator', 'coordinator/main.js', all, folder);
   const listening = await program.logged('listening');
   if (!listening) throw new Error(`the coordinator ended: ${program.errorText()}`);
