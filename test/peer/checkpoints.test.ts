@@ -325,7 +325,7 @@ describe('the folder of checkpoints', () => {
       names.flatMap((name) => [`model.${name}`, `optimizer.${name}.velocity`, `teacher.${name}`]).sort(),
     );
     expect(metadata).toEqual({
-      ...{ run: 'run-1', peer: 'peer-1', step: '120', best: 'null' },
+      ...{ run: 'run-1', peer: 'peer-1', model: 'mlp', step: '120', best: 'null' },
       ...{ sha256: expect.any(String), experiment: expect.any(String) },
     });
   });

@@ -95,7 +95,8 @@ describe('the peer program', () => {
     });
     expect(errors).toBe('');
     expect(code).toBe(ExitCode.interrupted);
-    expect(network.latest().said.at(-1)).toMatchObject({ type: 'done', outcome: 'interrupted', step: 1 });
+    // The step that waited for its target was not taken: it can be when the run goes on.
+    expect(network.latest().said.at(-1)).toMatchObject({ type: 'done', outcome: 'interrupted', step: 0 });
     expect(network.latest().closing?.code).toBe(1000);
     expect(existsSync(join(folder, 'weights.safetensors'))).toBe(true);
   });

@@ -69,7 +69,7 @@ describe('a recorder', () => {
     await recorder.close({ method: 'dml' });
     expect(() => expectNoRun(folder)).toThrow(UsageError);
     await expect(openRecorder(folder, { seed: 2 })).rejects.toThrow(
-      `--dir ${folder}: expected a new folder, but it holds a run. Choose another one.`,
+      `--dir ${folder}: expected a new folder, but it holds a run. Choose another one, or go on with that run: codistill run --resume ${folder}`,
     );
     expect(await jsonOf(join(folder, 'experiment.json'))).toEqual({ seed: 1 });
     expect(await readNdjson(join(folder, 'metrics.ndjson'))).toHaveLength(1);
