@@ -1,6 +1,7 @@
 import { getCodec, hasNonFinite } from '../src/codec/index.ts';
 import { encodingKey } from '../src/distill/objective.ts';
 import { wantsLabels } from '../src/ensemble/wantsLabels.ts';
+import { decodeLabels } from '../src/protocol/classLabels.ts';
 import { CloseCode } from '../src/protocol/closeCodes.ts';
 import { CHECKPOINT_CHUNK_BYTES } from '../src/protocol/limits.ts';
 import type { CoordinatorMessage, MessageOf, PeerMessage } from '../src/protocol/messages.ts';
@@ -69,7 +70,7 @@ function mismatchOf(run: Run, member: Member, { logits, encodings = [], labels }
     (labels && labels.byteLength !== 2 * data.batchSize
       ? `logits.labels: expected ${2 * data.batchSize} bytes, got ${labels.byteLength}`
       : null) ??
-    (labels ? wrongLabel(classesOf(labels), member.ready!.classes) : null) ??
+    (labels ? wrongLabel(decodeLabels(labels), member.ready!.classes) : null) ??
     (got === expected ? null : `logits.encodings: expected ${expected || 'none'}, got ${got || 'none'}`)
   );
 }
@@ -77,11 +78,6 @@ function mismatchOf(run: Run, member: Member, { logits, encodings = [], labels }
 function wrongLabel(labels: Uint16Array, classes: number): string | null {
   const row = labels.findIndex((label) => label >= classes);
   return row < 0 ? null : `logits.labels[${row}]: expected a class below ${classes}, got ${labels[row]}`;
-}
-
-/** Class numbers as they travel: uint16, little-endian. */
-function classesOf(bytes: Uint8Array): Uint16Array {
-  return Uint16Array.from({ length: bytes.length / 2 }, (_, i) => bytes[2 * i]! | (bytes[2 * i + 1]! << 8));
 }
 
 /** Students teach each other where the run has no teachers. */
@@ -94,7 +90,7 @@ function payloadOf({ logits, encodings = [], labels }: Logits): Payload {
     logits: logits ? getCodec(logits.codec).decode(logits.data, ...logits.shape) : null,
     // Passed on as they are; they outlive the frame that they are views of.
     encodings: encodings.map((encoding) => ({ ...encoding, data: encoding.data.slice() })),
-    labels: labels ? classesOf(labels) : null,
+    labels: labels ? decodeLabels(labels) : null,
   };
 }
 

@@ -1,3 +1,5 @@
+import { decodeLabels } from '../src/protocol/classLabels.ts';
+
 /** A peer's final logits on the test set, put together from chunks. */
 export interface Predictions {
   readonly logits: Float32Array;
@@ -37,12 +39,10 @@ export function addChunk(
     return `predictions.offset: expected the next row ${predictions.rows}, got ${offset}`;
   }
   predictions.logits.set(logits, offset * classes);
-  const view = new DataView(labels.buffer, labels.byteOffset, labels.byteLength);
-  for (let i = 0; i < rows; i++) {
-    const label = view.getUint16(2 * i, true);
-    if (label >= classes) return `predictions.labels: expected classes below ${classes}, got ${label}`;
-    predictions.labels[offset + i] = label;
-  }
+  const known = decodeLabels(labels);
+  const wrong = known.find((label) => label >= classes);
+  if (wrong !== undefined) return `predictions.labels: expected classes below ${classes}, got ${wrong}`;
+  predictions.labels.set(known, offset);
   predictions.rows = Math.max(predictions.rows, offset + rows);
   return null;
 }

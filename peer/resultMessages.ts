@@ -1,7 +1,7 @@
 import { getCodec } from '../src/codec/index.ts';
+import { encodeLabels } from '../src/protocol/classLabels.ts';
 import { predictionChunkRows } from '../src/protocol/limits.ts';
 import type { PeerMessage } from '../src/protocol/messages.ts';
-import { littleEndian } from './littleEndian.ts';
 import type { WorkResult } from './work.ts';
 
 /** Results in evaluation are compared to the last digit, so their predictions travel exactly. */
@@ -39,7 +39,7 @@ export function predictionMessages(
     messages.push({
       type: 'predictions',
       offset,
-      labels: littleEndian(labels.subarray(offset, offset + rows)),
+      labels: encodeLabels(labels.subarray(offset, offset + rows)),
       codec: CODEC,
       shape: [rows, classes],
       data: getCodec(CODEC).encode(values, rows, classes),

@@ -6,6 +6,7 @@ import { identityText } from '../src/protocol/identity.ts';
 import type { CoordinatorMessage, MessageOf, PeerMessage } from '../src/protocol/messages.ts';
 import { decodeCoordinatorMessage, encodeMessage } from '../src/protocol/wire.ts';
 import { createRandom } from '../src/random.ts';
+import { sizeFromShape } from '../src/sizeFromShape.ts';
 import type { Socket, SocketEvents } from './socket.ts';
 
 type Welcome = MessageOf<CoordinatorMessage, 'welcome'>;
@@ -437,11 +438,7 @@ function decode({
   shape: readonly number[];
   data: Uint8Array;
 }): Float32Array {
-  return getCodec(codec).decode(
-    data,
-    1,
-    shape.reduce((product, size) => product * size, 1),
-  );
+  return getCodec(codec).decode(data, 1, sizeFromShape(shape));
 }
 
 function deferred<T>(): Deferred<T> {

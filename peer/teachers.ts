@@ -2,10 +2,10 @@ import * as tf from '@tensorflow/tfjs';
 import { encodingKey } from '../src/distill/objective.ts';
 import type { Outputs, TeacherOutputs } from '../src/distill/types.ts';
 import { batchDigest } from '../src/protocol/batchDigest.ts';
+import { encodeLabels } from '../src/protocol/classLabels.ts';
 import type { Wants } from '../src/protocol/messages.ts';
 import type { EmaTeacher } from '../src/training/emaTeacher.ts';
 import { contributionOf } from './contribution.ts';
-import { littleEndian } from './littleEndian.ts';
 import type { Answer, Received, Session } from './session.ts';
 
 /** What a student knows about its batch when it asks for a target. */
@@ -94,7 +94,7 @@ export function peerTeachers(
       const request = {
         ...{ round: step, step, batch: batchDigest(ids), view: options.view },
         ...contribution,
-        ...(options.sendsLabels && { labels: littleEndian(labels) }),
+        ...(options.sendsLabels && { labels: encodeLabels(labels) }),
       };
       const answer = await session.exchange(request, student.logits.shape);
       const waitedMs = performance.now() - sentAt;

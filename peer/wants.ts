@@ -7,6 +7,7 @@ import { UsageError } from '../src/errors.ts';
 import { HEADER_BYTES, MAX_ENCODINGS, MAX_FRAME_BYTES } from '../src/protocol/limits.ts';
 import type { Wants } from '../src/protocol/messages.ts';
 import { byteSize } from '../src/results/format.ts';
+import { sizeFromShape } from '../src/sizeFromShape.ts';
 import type { Network } from './network.ts';
 
 /**
@@ -58,7 +59,7 @@ export function expectAllowed(
   if (raw.length === 0) return;
   const values = raw
     .map((need) => encodingShape(need, layers, data.batchSize))
-    .reduce((sum, shape) => sum + shape.reduce((product, size) => product * size, 1), 0);
+    .reduce((sum, shape) => sum + sizeFromShape(shape), 0);
   const bytes = getCodec(exchange.codec).bytes(1, values);
   const what = raw.map(({ layer }) => layer).join(', ');
   const need = `The method needs whole feature maps (${what}): as large as those of ${name}, ${byteSize(bytes)} a batch.`;

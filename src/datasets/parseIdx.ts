@@ -1,3 +1,4 @@
+import { sizeFromShape } from '../sizeFromShape.ts';
 import { type DataFile, malformed } from './dataFile.ts';
 import type { ImageSet, ImageShape } from './types.ts';
 
@@ -26,7 +27,7 @@ function parseIdx(file: DataFile, itemShape: readonly number[]): { count: number
   if (found.join() !== itemShape.join()) {
     throw malformed(file, `items of ${itemShape.join(' x ')}`, `items of ${found.join(' x ')}`);
   }
-  const length = headerBytes + count * itemShape.reduce((product, size) => product * size, 1);
+  const length = headerBytes + count * sizeFromShape(itemShape);
   if (bytes.length !== length) {
     throw malformed(file, `${length} bytes for ${count} items`, `${bytes.length} bytes`);
   }

@@ -1,5 +1,6 @@
 import { bits } from '../codec/bits.ts';
 import type { TensorCodec } from '../codec/index.ts';
+import { sizeFromShape } from '../sizeFromShape.ts';
 import { encodingShape, getEncoder } from './encoders/index.ts';
 import type { FeatureShapes, Needs } from './types.ts';
 
@@ -20,7 +21,7 @@ export interface PayloadSetup {
 export function payloadBytes(needs: Needs, { shapes, classes, batch, codec }: PayloadSetup): number {
   const logits = needs.logits ? codec.bytes(batch, classes) : 0;
   const encodings = needs.features.map((need) => {
-    const size = encodingShape(need, shapes, batch).reduce((product, length) => product * length, 1);
+    const size = sizeFromShape(encodingShape(need, shapes, batch));
     return (getEncoder(need.encoder).payload === 'bits' ? bits : codec).bytes(1, size);
   });
   return encodings.reduce((sum, bytes) => sum + bytes, logits);

@@ -1,11 +1,12 @@
 import type { Random } from '../random.ts';
+import { sizeFromShape } from '../sizeFromShape.ts';
 
 /** Fills a weight of `shape` with initial values; in typed arrays, so that they are the same on every backend. */
 export type Initialiser = (values: Float32Array, shape: readonly number[], random: Random) => void;
 
 /** Size of the receptive field: the product of all axes but the last two (1 for a dense weight). */
 function fieldOf(shape: readonly number[]): number {
-  return shape.slice(0, -2).reduce((product, size) => product * size, 1);
+  return sizeFromShape(shape.slice(0, -2));
 }
 
 const fanIn = (shape: readonly number[]): number => fieldOf(shape) * shape.at(-2)!;

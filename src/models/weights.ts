@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import { createRandom } from '../random.ts';
+import { sizeFromShape } from '../sizeFromShape.ts';
 import type { Initialiser } from './initialisers.ts';
 
 /**
@@ -39,7 +40,7 @@ export class Weights {
     if (this.parameters.has(name) || this.buffers.has(name)) {
       throw new Error(`internal: a second weight named "${name}"`);
     }
-    const values = new Float32Array(shape.reduce((product, size) => product * size, 1));
+    const values = new Float32Array(sizeFromShape(shape));
     initialise(values, shape, createRandom(this.#seed, 'init', name));
     const variable = tf.tidy(() => tf.variable(tf.tensor(values, [...shape]), trainable));
     to.set(name, variable);

@@ -1,5 +1,7 @@
 import type { z } from 'zod';
 import { codecs } from '../codec/index.ts';
+import { sizeFromShape } from '../sizeFromShape.ts';
+import { decodeLabels } from './classLabels.ts';
 import { CloseCode } from './closeCodes.ts';
 import { MAX_TENSOR_VALUES } from './limits.ts';
 import { CoordinatorMessage, type MessageOf, PeerMessage } from './messages.ts';
@@ -59,7 +61,7 @@ function expectTensors(path: string, { logits, encodings = [] }: Tensors): void 
 function expectTensor(path: string, { codec: name, shape, data }: WireTensor): void {
   const codec = Object.hasOwn(codecs, name) ? codecs[name] : undefined;
   if (!codec) throw wrong(`${path}.codec`, `one of ${Object.keys(codecs).join(', ')}`, name);
-  const values = shape.reduce((product, size) => product * size, 1);
+  const values = sizeFromShape(shape);
   if (values > MAX_TENSOR_VALUES) throw wrong(`${path}.shape`, `at most ${MAX_TENSOR_VALUES} values`, values);
   const expected = codec.bytes(1, values);
   if (data.byteLength !== expected) {
@@ -69,8 +71,7 @@ function expectTensor(path: string, { codec: name, shape, data }: WireTensor): v
 
 function expectLabels({ type, labels, shape: [rows, classes] }: MessageOf<PeerMessage, 'predictions'>): void {
   if (labels.byteLength !== 2 * rows) throw wrong(`${type}.labels`, `${2 * rows} bytes, two a row`, labels);
-  for (let row = 0; row < rows; row++) {
-    const label = labels[2 * row]! | (labels[2 * row + 1]! << 8);
+  for (const [row, label] of decodeLabels(labels).entries()) {
     if (label >= classes) throw wrong(`${type}.labels[${row}]`, `a class below ${classes}`, label);
   }
 }

@@ -4,6 +4,7 @@
  * and int32. Bytes are little-endian, as is every platform that TensorFlow.js runs on.
  */
 import { DataError } from '../errors.ts';
+import { sizeFromShape } from '../sizeFromShape.ts';
 
 export type SafeTensor =
   | { readonly dtype: 'F32'; readonly shape: readonly number[]; readonly values: Float32Array }
@@ -25,10 +26,6 @@ const MAX_HEADER_BYTES = 100_000_000;
 const SHOWN_CHARACTERS = 100;
 const SHOWN_ITEMS = 16;
 
-function elementsOf(shape: readonly number[]): number {
-  return shape.reduce((product, size) => product * size, 1);
-}
-
 /**
  * Writes tensors as safetensors. The same tensors in the same order give the same bytes.
  *
@@ -43,9 +40,9 @@ export function encodeSafetensors(
   let end = 0;
   for (const [name, { dtype, shape, values }] of tensors) {
     if (name === METADATA) throw new DataError(`A tensor cannot be named "${METADATA}".`);
-    if (values.length !== elementsOf(shape)) {
+    if (values.length !== sizeFromShape(shape)) {
       throw new DataError(
-        `Tensor "${name}": expected ${elementsOf(shape)} values for shape [${shape}], got ${values.length}.`,
+        `Tensor "${name}": expected ${sizeFromShape(shape)} values for shape [${shape}], got ${values.length}.`,
       );
     }
     const begin = end;
@@ -199,7 +196,7 @@ function parseEntry(name: string, value: unknown): Entry {
     throw new DataError(`Tensor ${shown(name)}: expected data_offsets [begin, end], got ${shown(offsets)}.`);
   }
   const [begin, end] = offsets as [number, number];
-  const size = elementsOf(shape) * ELEMENT_BYTES;
+  const size = sizeFromShape(shape) * ELEMENT_BYTES;
   if (end - begin !== size) {
     throw new DataError(
       `Tensor ${shown(name)}: expected ${size} bytes for ${dtype} ${shown(shape)}, but its offsets span ${end - begin}.`,

@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import type { BackendWasm } from '@tensorflow/tfjs-backend-wasm';
+import { sizeFromShape } from '../../sizeFromShape.ts';
 import { allocate, heapView, type KernelPatch, powerOfTwoDivisor } from './kernel.ts';
 
 /** Most rows that one average pooling sums: its sum is in float32, what follows in float64. */
@@ -22,11 +23,10 @@ function middleView(shape: readonly number[], axes: readonly number[]): MiddleVi
   const first = sorted[0];
   const last = sorted.at(-1);
   if (first === undefined || last === undefined || last - first + 1 !== sorted.length) return null;
-  const size = (dimensions: readonly number[]) => dimensions.reduce((product, n) => product * n, 1);
   const view = {
-    outer: size(shape.slice(0, first)),
-    reduced: size(shape.slice(first, last + 1)),
-    inner: size(shape.slice(last + 1)),
+    outer: sizeFromShape(shape.slice(0, first)),
+    reduced: sizeFromShape(shape.slice(first, last + 1)),
+    inner: sizeFromShape(shape.slice(last + 1)),
   };
   return view.outer * view.reduced * view.inner === 0 || view.inner === 1 ? null : view;
 }
