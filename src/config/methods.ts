@@ -5,24 +5,48 @@ import { isModelPath } from '../models/names.ts';
 /** Names of the distillation methods, as `distill.method` and `compare` accept them. */
 export const METHODS: readonly string[] = Object.values(registry).flatMap((group) => Object.keys(group));
 
+/** Those among them that learn from the mean of the others' own probabilities, and from nothing else of them. */
+const LEARNING_FROM_THE_MEAN: ReadonlySet<string> = new Set([
+  ...['dml', 'codistillation', 'kd', 'dkd', 'dist', 'mlkd', 'wsld', 'ctkd'],
+]);
+
 /** Whether a method learns from other peers. One in a module of the user's own may: only who loads it knows. */
 export function asksPeers(method: string): boolean {
   return Object.hasOwn(registry.peers, method) || isModelPath(method);
 }
 
+/**
+ * Whether copies of the other students can teach a method: they give the mean of their probabilities, neither features nor
+ * another ensemble. What a method in a module of the user's own needs, only who loads it knows.
+ */
+export function learnsFromCopies(method: string): boolean {
+  return LEARNING_FROM_THE_MEAN.has(method) || isModelPath(method) || !ASKING.has(method);
+}
+
 /** How many students of each kind are trained one after the other, each taught by the one before; 0: just one, by itself. */
 const GENERATIONS: Readonly<Record<string, number>> = { 'born-again': 2, 'tf-kd-self': 1 };
 
-/** How many students come before the last one, as the option `generations` says. */
-export function generationsOf(distill: {
+type Options = Readonly<Record<string, unknown>>;
+
+/**
+ * How many students come before the last one: the most that one of the methods has, by its option `generations` or by
+ * itself.
+ */
+export function generationsOf({
+  method,
+  options,
+  methods = [{ name: method, options }],
+}: {
   readonly method: string;
-  readonly options: Readonly<Record<string, unknown>>;
-  readonly methods?: readonly { readonly name: string }[];
+  readonly options: Options;
+  readonly methods?: readonly { readonly name: string; readonly options: Options }[];
 }): number {
-  const [generations = 0] = methodsIn(distill).flatMap((name) => GENERATIONS[name] ?? []);
-  return generations > 0 && Number.isInteger(distill.options.generations)
-    ? Number(distill.options.generations)
-    : generations;
+  const generations = methods.map((each) => {
+    const standard = GENERATIONS[each.name] ?? 0;
+    const told = each.options.generations;
+    return standard > 0 && Number.isInteger(told) ? Number(told) : standard;
+  });
+  return Math.max(...generations);
 }
 
 /** The names of the methods that an experiment's students learn by. */

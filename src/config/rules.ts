@@ -2,7 +2,8 @@ import type { z } from 'zod';
 import { messageOf } from '../errors.ts';
 import { isModelPath, parseModelName } from '../models/names.ts';
 import { suggestion } from '../names.ts';
-import { asksPeers, generationsOf, METHODS, methodLabel, methodsIn } from './methods.ts';
+import { NAME_LENGTH } from '../protocol/messages.ts';
+import { asksPeers, generationsOf, learnsFromCopies, METHODS, methodLabel, methodsIn } from './methods.ts';
 import { type PeerGroup, peerNames } from './peers.ts';
 
 export type Refuse = (path: PropertyKey[], message: string) => void;
@@ -82,9 +83,18 @@ export function oneWayToSayIt(
     refuse([key], 'belongs to a single method; give it in each entry of distill.methods');
 }
 
-export function namesDiffer(peers: readonly PeerGroup[], refuse: Refuse): void {
+/** Each peer has a name of its own, which the wire has room for. */
+export function namesSuit(peers: readonly PeerGroup[], refuse: Refuse): void {
   const names = peerNames({ peers }).map(({ name }) => name);
   for (const name of repeated(names)) refuse([], `two peers have the name "${name}"`);
+  for (const [i, { name = '', count }] of peers.entries()) {
+    const most = NAME_LENGTH - (count === 1 ? 0 : `-${count}`.length);
+    if (name.length > most)
+      refuse(
+        [i, 'name'],
+        `expected at most ${most} characters, to be numbered up to ${count}, got ${name.length}`,
+      );
+  }
 }
 
 export function methodsDiffer(methods: readonly string[], refuse: Refuse): void {
@@ -94,7 +104,11 @@ export function methodsDiffer(methods: readonly string[], refuse: Refuse): void 
 interface Whole {
   readonly data: { readonly view: 'shared' | 'own' };
   readonly distill: Parameters<typeof generationsOf>[0];
-  readonly exchange: { readonly quorum: number | 'all'; readonly mode: string };
+  readonly exchange: {
+    readonly quorum: number | 'all';
+    readonly mode: string;
+    readonly ensemble?: string;
+  };
   readonly peers: readonly PeerGroup[];
   readonly compare: readonly string[];
 }
@@ -108,14 +122,7 @@ export function methodsSuitPeers({ distill, exchange, peers, compare }: Whole, r
   const count = (role: string): number =>
     peers.reduce((sum, peer) => sum + (peer.role === role ? peer.count : 0), 0);
   const teachers = count('teacher') || count('student') - 1;
-  const main = distill.methods?.map(({ name }, i) => ({
-    method: name,
-    path: ['distill', 'methods', i, 'name'],
-  }));
-  const taught = [
-    ...(main ?? [{ method: distill.method, path: ['distill', 'method'] }]),
-    ...compare.map((method, i) => ({ method, path: ['compare', i] })),
-  ].filter(({ method }) => asksPeers(method));
+  const taught = methodsOf({ distill, compare }).filter(({ method }) => asksPeers(method));
   if (teachers === 0) {
     for (const { method, path } of taught) {
       const message = `"${method}" learns from other peers, and there is only one; use "self-ema", or add a peer`;
@@ -125,6 +132,37 @@ export function methodsSuitPeers({ distill, exchange, peers, compare }: Whole, r
     const message = `expected at most ${teachers}, the number of each student's teachers, got ${exchange.quorum}`;
     refuse(['exchange', 'quorum'], message);
   }
+}
+
+/** Every method of an experiment, and the key that it stands at. */
+function methodsOf({
+  distill,
+  compare,
+}: Pick<Whole, 'distill' | 'compare'>): { method: string; path: PropertyKey[] }[] {
+  const main = distill.methods?.map(({ name }, i) => ({
+    method: name,
+    path: ['distill', 'methods', i, 'name'],
+  }));
+  return [
+    ...(main ?? [{ method: distill.method, path: ['distill', 'method'] }]),
+    ...compare.map((method, i) => ({ method, path: ['compare', i] })),
+  ];
+}
+
+/** Where weights are exchanged, students learn from copies of each other, which can say less than the others themselves. */
+export function copiesSuffice(experiment: Whole, refuse: Refuse): void {
+  const { mode, ensemble = 'mean-probabilities' } = experiment.exchange;
+  if (mode !== 'checkpoint') return;
+  for (const { method, path } of methodsOf(experiment)) {
+    if (learnsFromCopies(method)) continue;
+    const message = `"${method}" needs more of other peers than copies of them give, the mean of their probabilities: use exchange.mode lockstep`;
+    refuse(path, message);
+  }
+  if (ensemble !== 'mean-probabilities')
+    refuse(
+      ['exchange', 'ensemble'],
+      `expected mean-probabilities with exchange.mode checkpoint, got ${ensemble}`,
+    );
 }
 
 /** Teachers see what students see, and there is somebody to teach. */

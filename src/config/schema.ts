@@ -1,16 +1,17 @@
 import { z } from 'zod';
-import { ENSEMBLES, LABEL_LENGTH } from '../protocol/messages.ts';
+import { ENSEMBLES, LABEL_LENGTH, NAME_LENGTH } from '../protocol/messages.ts';
 import { durationPattern, parseDuration } from './duration.ts';
 import { optimizer } from './optimizer.ts';
 import {
   batchFits,
   burnInEnds,
+  copiesSuffice,
   methodKnown,
   methodsDiffer,
   methodsSuitPeers,
   milestonesSuitSchedules,
   modelKnown,
-  namesDiffer,
+  namesSuit,
   oneWayToSayIt,
   rule,
   teachersCanTeach,
@@ -27,12 +28,14 @@ const steps = z.int().min(0);
 const fraction = z.number().min(0).max(1);
 const weight = z.number().min(0);
 
-/** A name of a file or peer, short enough to be numbered or dated within the 64 characters of names on the wire. */
-const fileName = z
-  .string()
-  .max(48)
-  .regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/)
-  .meta({ expected: 'a name of at most 48 letters, digits, ".", "_" and "-", a letter or digit first' });
+/** A name as the wire has it, or shorter. */
+const nameOf = (length: number) =>
+  z
+    .string()
+    .regex(new RegExp(`^[A-Za-z0-9][A-Za-z0-9._-]{0,${length - 1}}$`))
+    .meta({
+      expected: `a name of at most ${length} letters, digits, ".", "_" and "-", a letter or digit first`,
+    });
 
 /** Resolved to milliseconds, and short enough for a timer of JavaScript. */
 const duration = z
@@ -208,7 +211,7 @@ const peer = z.strictObject({
     .superRefine(rule(modelKnown))
     .describe('network that the student trains'),
   count: z.int().min(1).max(1024).default(1).describe('students of this kind'),
-  name: fileName
+  name: nameOf(NAME_LENGTH)
     .exactOptional()
     .describe("name in the run, numbered when there are several; the model's when absent"),
   role: z
@@ -230,7 +233,7 @@ const peers = z
   .array(peer)
   .min(1)
   .meta({ expected: 'a list of at least one peer, each with its model' })
-  .superRefine(rule(namesDiffer))
+  .superRefine(rule(namesSuit))
   .prefault([{ model: 'cnn-s', count: 2 }])
   .describe('students of the run');
 
@@ -249,7 +252,8 @@ const seed = z
 /** An experiment file. Unknown keys are errors; what is left out has a default, and an empty file is an experiment. */
 export const experimentSchema = z
   .strictObject({
-    name: fileName.default('experiment').describe('names the folder of the run'),
+    // Short enough to be dated.
+    name: nameOf(48).default('experiment').describe('names the folder of the run'),
     seed,
     data,
     training,
@@ -259,6 +263,7 @@ export const experimentSchema = z
     compare,
   })
   .superRefine(rule(methodsSuitPeers))
+  .superRefine(rule(copiesSuffice))
   .superRefine(rule(teachersCanTeach))
   .superRefine(rule(burnInEnds));
 

@@ -52,11 +52,6 @@ export function batchOf(
   }
 }
 
-/** Rows that go through the network at once, but for the first step of `overlapping`, which has half of them. */
-export function rowsOf(kind: BatchKind, batchSize: number): number {
-  return kind === 'plain' ? batchSize : 2 * batchSize;
-}
-
 /** The key of a second view of the same step, by the same peer. */
 export function otherView(view: number): number {
   return deriveKey(view, 'other');

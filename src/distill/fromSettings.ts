@@ -1,6 +1,5 @@
 import { UsageError } from '../errors.ts';
-import { lookUp } from '../names.ts';
-import { methods as registry } from './index.ts';
+import { getMethod } from './index.ts';
 import { type AnyMethod, createObjective, type Objective, type Request } from './objective.ts';
 
 /** The section `distill` of an experiment, as far as it decides the loss. */
@@ -22,17 +21,17 @@ export interface DistillSettings {
 /**
  * The loss that an experiment asks for.
  *
- * @param methods by name, those of the user's own modules by their path
+ * @param methods by name, those of the user's own modules by their path; those of the registry when absent
  * @throws {UsageError} for an unknown method, options that it does not have, or methods that cannot be added up
  */
 export function objectiveFrom(
   settings: DistillSettings,
-  methods: Readonly<Record<string, AnyMethod>> = registry,
+  methods?: Readonly<Record<string, AnyMethod>>,
 ): Objective {
   const { method, options, kdWeight, temperature } = settings;
   const single = { name: method, options, ...(kdWeight !== undefined && { weight: kdWeight }) };
   const requests = (settings.methods ?? [single]).map(({ name, ...term }): Request => {
-    const found = lookUp('method', methods, name);
+    const found = getMethod(name, methods);
     const tempered = temperature !== undefined && 'temperature' in found.options.parse({});
     return { ...term, method: found, options: { ...(tempered && { temperature }), ...term.options } };
   });

@@ -9,7 +9,10 @@ export const methods: Readonly<Record<string, AnyMethod>> = Object.fromEntries(
   await Promise.all(loads.map(async ([name, load]) => [name, await load()] as const)),
 );
 
-/** @throws {UsageError} naming the known methods */
-export function getMethod(name: string): AnyMethod {
-  return lookUp('method', methods, name);
+/**
+ * @param among the methods to look in: those of the registry, and a user's own by their path
+ * @throws {UsageError} naming the known methods
+ */
+export function getMethod(name: string, among: Readonly<Record<string, AnyMethod>> = methods): AnyMethod {
+  return lookUp('method', among, name);
 }

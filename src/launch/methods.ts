@@ -24,9 +24,9 @@ async function showMethods(command: Command): Promise<ExitCode> {
   // Loaded here, so that no other command waits for TensorFlow.js.
   const { describeMethod, REFERENCE } = await import('../distill/describe.ts');
   const { findMethods } = await import('../findMethods.ts');
-  const { lookUp } = await import('../names.ts');
+  const { getMethod } = await import('../distill/index.ts');
   const methods = await findMethods(name === undefined ? [] : [name]);
-  const chosen = name === undefined ? Object.values(methods) : [lookUp('method', methods, name)];
+  const chosen = name === undefined ? Object.values(methods) : [getMethod(name, methods)];
   const described = chosen.map(describeMethod);
   const text =
     name === undefined

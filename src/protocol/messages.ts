@@ -35,6 +35,8 @@ export const ENSEMBLES = [
 
 /** What runs and peers are called. */
 export const NAME_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
+/** The longest of their names. */
+export const NAME_LENGTH = 64;
 /** The longest `label`, such as the name or path of a model. */
 export const LABEL_LENGTH = 128;
 /** The longest `text`, such as a reason. */

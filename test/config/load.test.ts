@@ -108,6 +108,10 @@ describe('a wrong experiment', () => {
       'name: expected a name of at most 48 letters, digits, ".", "_" and "-", a letter or digit first, got "a b"',
     ],
     [
+      `peers: [{model: mlp, name: ${'a'.repeat(65)}}]`,
+      `peers[0].name: expected a name of at most 64 letters, digits, ".", "_" and "-", a letter or digit first, got "${'a'.repeat(60)}..."`,
+    ],
+    [
       'name: 2024',
       'name: expected a name of at most 48 letters, digits, ".", "_" and "-", a letter or digit first, got 2024',
     ],
@@ -227,6 +231,22 @@ describe('a wrong experiment', () => {
     [
       'training: {schedule: step, epochs: 20, milestones: [20]}',
       'training.milestones[0]: expected an epoch from 1 to 19, got 20',
+    ],
+    [
+      '{exchange: {mode: checkpoint}, compare: [at]}',
+      'compare[0]: "at" needs more of other peers than copies of them give, the mean of their probabilities: use exchange.mode lockstep',
+    ],
+    [
+      '{exchange: {mode: checkpoint}, distill: {methods: [{name: kd}, {name: okddip}]}}',
+      'distill.methods[1].name: "okddip" needs more of other peers than copies of them give, the mean of their probabilities: use exchange.mode lockstep',
+    ],
+    [
+      'exchange: {mode: checkpoint, ensemble: best}',
+      'exchange.ensemble: expected mean-probabilities with exchange.mode checkpoint, got best',
+    ],
+    [
+      `peers: [{model: mlp, count: 10, name: ${'a'.repeat(62)}}]`,
+      'peers[0].name: expected at most 61 characters, to be numbered up to 10, got 62',
     ],
     ['compare: [dml]', 'compare[0]: "dml" is distill.method already'],
     ['compare: [independent, independent]', 'compare: "independent" is there twice'],

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { placesOf } from '../../src/config/peers.ts';
 import { type Experiment, experimentSchema } from '../../src/config/schema.ts';
 import { trainingsOf } from '../../src/launch/trainings.ts';
+import { NAME_PATTERN } from '../../src/protocol/messages.ts';
 
 const TEACHER_WEIGHTS = 'run/teachers/peers/teacher-1/weights.safetensors';
 
@@ -134,9 +135,83 @@ describe('the trainings of an experiment', () => {
   });
 
   it('are experiments by themselves, which any program can read', () => {
-    for (const { experiment } of trainingsOf(experimentWith({}), 'run')) {
+    const long = 'a'.repeat(61);
+    const own = { model: 'mlp', name: long, count: 10 };
+    const path = { model: `./${long}.js`, count: 2 };
+    const teacher = { model: 'mlp', role: 'teacher' };
+    for (const { experiment } of trainingsOf(experimentWith({ peers: [own, path, teacher] }), 'run')) {
       expect(experimentSchema.parse(JSON.parse(JSON.stringify(experiment)))).toEqual(experiment);
       expect(experiment.compare).toEqual([]);
+      for (const { name } of placesOf(experiment)) expect(name).toMatch(NAME_PATTERN);
     }
+  });
+});
+
+describe('the trainings of a method that learns from the generation before', () => {
+  const generation = (folder: string, student = 'mlp-1'): string =>
+    `${folder}/peers/${student}/weights.safetensors`;
+  const bornAgain = (changes: object = {}): Experiment =>
+    experimentWith({
+      distill: { method: 'born-again', options: { temperature: 3 }, kdWeight: 0.7 },
+      peers: [{ model: 'mlp' }],
+      compare: [],
+      ...changes,
+    });
+
+  it('are one after the other: the first by labels alone, each of the others by the one before', () => {
+    expect(planOf(bornAgain())).toEqual([
+      {
+        ...{ kind: 'teachers', folder: 'run/generations/0', method: 'independent' },
+        peers: [['mlp-1', 'student']],
+      },
+      {
+        ...{ kind: 'teachers', folder: 'run/generations/1', method: 'born-again' },
+        peers: [['mlp-1', 'student', generation('run/generations/0')]],
+      },
+      {
+        ...{ kind: 'students', folder: 'run', method: 'born-again' },
+        peers: [['mlp-1', 'student', generation('run/generations/1')]],
+      },
+    ]);
+  });
+
+  it('are as many as its options say, wherever they stand, and all have them but the first', () => {
+    const options = { generations: 3, temperature: 3 };
+    const methods = [{ name: 'label-smoothing' }, { name: 'born-again', weight: 0.7, options }];
+    const said = [{ method: 'born-again', options, kdWeight: 0.7 }, { methods }];
+    for (const distill of said) {
+      const plan = trainingsOf(bornAgain({ distill }), 'run');
+      expect(plan.map(({ folder }) => folder)).toEqual([
+        ...['run/generations/0', 'run/generations/1', 'run/generations/2', 'run'],
+      ]);
+      const [first, ...later] = plan.map(({ experiment }) => experiment.distill);
+      expect(first).toMatchObject({ method: 'independent', options: {} });
+      expect(first).not.toHaveProperty('methods');
+      for (const each of later) expect(each).toMatchObject(distill);
+    }
+  });
+
+  it('are the most that one of several methods has', () => {
+    const methods = [{ name: 'tf-kd-self' }, { name: 'born-again' }];
+    expect(planOf(bornAgain({ distill: { methods } }))).toHaveLength(3);
+    expect(planOf(bornAgain({ distill: { methods: methods.slice(0, 1) } }))).toHaveLength(2);
+  });
+
+  it('are of each student by itself', () => {
+    const distill = { method: 'tf-kd-self' };
+    const last = planOf(bornAgain({ distill, peers: [{ model: 'mlp', count: 2 }] })).at(-1)!;
+    expect(last.peers).toEqual([
+      ['mlp-1', 'student', generation('run/generations/0')],
+      ['mlp-2', 'student', generation('run/generations/0', 'mlp-2')],
+    ]);
+  });
+
+  it('belong to it where it is compared with, with its own generations', () => {
+    const distill = { method: 'self-ema', options: { decay: 0.9 } };
+    expect(planOf(bornAgain({ distill, compare: ['tf-kd-self'] })).map(({ folder }) => folder)).toEqual([
+      'run',
+      'run/compare/tf-kd-self/generations/0',
+      'run/compare/tf-kd-self',
+    ]);
   });
 });
