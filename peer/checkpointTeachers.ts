@@ -30,7 +30,7 @@ export interface CheckpointOptions {
  * @see Anil et al., "Large scale distributed neural network training through online distillation", ICLR 2018,
  *   arXiv 1804.03235, section 2.1 and algorithm 1
  */
-export function checkpointTeachers(options: CheckpointOptions): TeacherSource & { dispose(): void } {
+export function checkpointTeachers(options: CheckpointOptions): TeacherSource {
   const { model, copies, inbox, every, firstStep, temperature, maxWaitMs, send } = options;
   const loaded = new Set<string>();
 

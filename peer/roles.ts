@@ -18,6 +18,7 @@ import { predictionMessages, resultMessages } from './resultMessages.ts';
 import { ownTeachers } from './selfTeachers.ts';
 import type { Session } from './session.ts';
 import { createStudent, type Student } from './student.ts';
+import { expectTargetFits } from './targetSize.ts';
 import { EVALUATING, teach } from './teacher.ts';
 import { peerTeachers, type TeacherSource } from './teachers.ts';
 import { work } from './work.ts';
@@ -58,13 +59,17 @@ export async function learn(
 ): Promise<{ readonly delivered: Promise<void>; readonly unsaved: StorageError | null }> {
   const { network, settings, session, start, stop, logger, objective } = part;
   if (start.wants) expectStateless(start.wants);
-  const teachers = (start.teachers ?? []).map(({ layers }) => layers);
-  const student = await createStudent(network, objective, settings, commonLayers(teachers));
+  const teachers = start.teachers ?? [];
+  if (part.wants && settings.exchange.mode === 'lockstep')
+    expectTargetFits(part.wants, teachers, network.model.classes, settings);
+  const shared = commonLayers(teachers.map(({ layers }) => layers));
+  const student = await createStudent(network, objective, settings, shared);
+  const sources = await teachersOf(student, part);
   const result = await work({
     student,
     modelName: part.modelName,
     settings,
-    teachers: await teachersOf(student, part),
+    teachers: sources,
     owner: part.owner,
     folder: part.folder,
     checkpoint: part.checkpoint,
@@ -78,7 +83,7 @@ export async function learn(
         logger.warn({ step: message.step, reason: message.reason }, message.event);
       else logger.debug(message, message.type);
     },
-  });
+  }).finally(() => sources.dispose());
   logger.info({ outcome: result.outcome, step: result.step, ...result.final?.evaluation }, 'trained');
   const { test, classNames } = network.dataset;
   const { unsaved } = result;

@@ -138,6 +138,7 @@ await runProgram(async () => {
     ...{ student, modelName: model, settings, teachers, report },
     ...{ owner, folder: peerFolder, checkpoint, firstStep: 0, signal: stop.signal, notify },
   });
+  teachers.dispose();
   logger.info({ outcome: result.outcome, step: result.step, ...result.final?.evaluation }, 'trained');
   const summary = summariseAlone({
     method,

@@ -15,11 +15,6 @@ import {
   type Teaching,
 } from './teachers.ts';
 
-/** A source that holds tensors. */
-export interface OwnTeachers extends TeacherSource {
-  dispose(): void;
-}
-
 const none: Teaching = { target: null, waitedMs: 0 };
 
 const taughtBy = (logits: tf.Tensor2D): Teaching => ({ target: logitsAlone(logits), waitedMs: 0 });
@@ -29,7 +24,7 @@ const taughtBy = (logits: tf.Tensor2D): Teaching => ({ target: logitsAlone(logit
  *
  * @param model with its weights; this takes it over
  */
-export function generationTeachers(model: Model): OwnTeachers {
+export function generationTeachers(model: Model): TeacherSource {
   return {
     teach: async ({ images }) => taughtBy(tf.tidy(() => model.forward(images, false).logits)),
     updated: () => {},
@@ -51,7 +46,7 @@ const CERTAIN = 200;
  *
  * @param labels of the training set
  */
-export function previousEpochTeachers(labels: Uint16Array, classes: number): OwnTeachers {
+export function previousEpochTeachers(labels: Uint16Array, classes: number): TeacherSource {
   const memory = tf.tidy(() => {
     const indices = tf.tensor1d(Int32Array.from(labels), 'int32');
     return tf.variable(tf.mul(tf.oneHot(indices, classes), CERTAIN), false);
@@ -74,7 +69,7 @@ export function previousEpochTeachers(labels: Uint16Array, classes: number): Own
  *
  * @param batchSize samples that are new in a step: the later rows of each batch, which come again in the next one
  */
-export function previousBatchTeachers(batchSize: number, classes: number): OwnTeachers {
+export function previousBatchTeachers(batchSize: number, classes: number): TeacherSource {
   const logits = tf.tidy(() => tf.variable(tf.zeros([batchSize, classes]), false));
   /** `[1]`: the step that the logits are of. */
   const at = tf.tidy(() => tf.variable(tf.tensor1d([NEVER]), false));

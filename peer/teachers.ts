@@ -46,6 +46,8 @@ export interface TeacherSource {
    * step. Empty where nothing is remembered, or only what is saved elsewhere.
    */
   readonly state: ReadonlyMap<string, tf.Variable>;
+  /** Frees what it holds on the device: networks and predictions of its own, nothing of the student's. */
+  dispose(): void;
 }
 
 export const NO_STATE: TeacherSource['state'] = new Map();
@@ -59,6 +61,7 @@ export const noTeachers: TeacherSource = {
   teach: async () => ({ target: null, waitedMs: 0 }),
   updated: () => {},
   state: NO_STATE,
+  dispose: () => {},
 };
 
 /** The moving average of the student's own weights teaches; nothing leaves this process. It is saved with the student. */
@@ -67,6 +70,7 @@ export function emaTeachers(teacher: EmaTeacher): TeacherSource {
     teach: async ({ images }) => ({ target: logitsAlone(teacher.predict(images)), waitedMs: 0 }),
     updated: (step) => teacher.update(step),
     state: NO_STATE,
+    dispose: () => {},
   };
 }
 
@@ -104,6 +108,7 @@ export function peerTeachers(
     },
     updated: (step) => options.ema?.update(step),
     state: NO_STATE,
+    dispose: () => {},
   };
 }
 

@@ -46,15 +46,16 @@ export function wantsOf(
 
 /**
  * Whole feature maps are megabytes a batch: they are only sent where the experiment allows it, and a message can hold
- * them.
+ * them. Where copies of the others teach, they give the mean of their probabilities, and nothing else can be needed.
  *
- * @throws {UsageError} with the size
+ * @throws {UsageError} with the size, or what copies do not give
  */
 export function expectAllowed(
   wants: Wants,
   { layers, name }: Network,
   { data, exchange }: RunSettings,
 ): void {
+  if (exchange.mode === 'checkpoint') expectFromCopies(wants);
   const raw = wants.encodings.filter(({ encoder }) => getEncoder(encoder).raw);
   if (raw.length === 0) return;
   const values = raw
@@ -71,4 +72,19 @@ export function expectAllowed(
       `${need} A message holds ${byteSize(MAX_FRAME_BYTES)}: choose fewer layers, or a smaller data.batchSize.`,
     );
   }
+}
+
+function expectFromCopies({ logits, ensemble, includesSelf, encodings }: Wants): void {
+  const [feature] = encodings;
+  const more = feature
+    ? `the feature ${feature.layer}`
+    : includesSelf
+      ? 'a target that counts the student itself in'
+      : ensemble === 'mean-probabilities'
+        ? null
+        : `the ensemble ${ensemble}`;
+  if (more === null && logits) return;
+  throw new UsageError(
+    `The method needs ${more ?? 'no logits'}, and copies of the others give the mean of their probabilities alone: use exchange.mode lockstep (--mode lockstep).`,
+  );
 }

@@ -5,22 +5,22 @@ import { isModelPath } from '../models/names.ts';
 /** Names of the distillation methods, as `distill.method` and `compare` accept them. */
 export const METHODS: readonly string[] = Object.values(registry).flatMap((group) => Object.keys(group));
 
-/** Those among them that learn from the mean of the others' own probabilities, and from nothing else of them. */
-const LEARNING_FROM_THE_MEAN: ReadonlySet<string> = new Set([
-  ...['dml', 'codistillation', 'kd', 'dkd', 'dist', 'mlkd', 'wsld', 'ctkd'],
-]);
-
 /** Whether a method learns from other peers. One in a module of the user's own may: only who loads it knows. */
 export function asksPeers(method: string): boolean {
   return Object.hasOwn(registry.peers, method) || isModelPath(method);
 }
 
+/** Methods that need more of other peers than the mean of their probabilities: features, or another ensemble. */
+const NEEDING_MORE: ReadonlySet<string> = new Set([
+  ...['kdcl', 'okddip', 'pcl', 'fitnet', 'at', 'sp', 'cc', 'vid', 'rkd', 'pkt', 'ab', 'ft', 'fsp', 'nst', 'crd'],
+]);
+
 /**
- * Whether copies of the other students can teach a method: they give the mean of their probabilities, neither features nor
- * another ensemble. What a method in a module of the user's own needs, only who loads it knows.
+ * Whether copies of the other students can teach a method: they give the mean of their probabilities and no more. What a
+ * method in a module of the user's own needs, only who loads it knows.
  */
 export function learnsFromCopies(method: string): boolean {
-  return LEARNING_FROM_THE_MEAN.has(method) || isModelPath(method) || !ASKING.has(method);
+  return !NEEDING_MORE.has(method);
 }
 
 /** How many students of each kind are trained one after the other, each taught by the one before; 0: just one, by itself. */

@@ -17,6 +17,8 @@ import {
 import type { Training } from './trainingCommand.ts';
 
 const POLL_MS = 500;
+/** Exit codes of a peer that has not trained. */
+const BEFORE_TRAINING: ReadonlySet<number> = new Set([ExitCode.usage, ExitCode.data]);
 
 /**
  * One training of several peers: starts a coordinator and the peers as child processes, just as three terminals would,
@@ -93,7 +95,8 @@ function threadsOfEach(peers: number): number {
 
 /**
  * Shows the run until the coordinator ends. A peer that ends before training starts ends the run: it cannot begin. So does
- * the last one later: the coordinator would wait for them to come back.
+ * the last one later, as the coordinator would wait for them to come back, and one that finds, once it knows the others,
+ * that what it was told cannot be done.
  *
  * @returns whether all peers had left before the end
  */
@@ -106,14 +109,15 @@ async function follow(
   void coordinator!.exited.then(() => {
     ended = true;
   });
-  const fallen: Program[] = [];
-  for (const peer of peers) void peer.exited.then(() => fallen.push(peer));
+  const fallen: { readonly peer: Program; readonly code: number }[] = [];
+  for (const peer of peers) void peer.exited.then((code) => fallen.push({ peer, code }));
   let deserted = false;
   while (!ended) {
     const allFell = fallen.length === peers.length;
     const status = await fetchStatus(url);
     if (status) show(status);
-    if (status?.phase === 'waiting' && fallen[0] && !signal.aborted) throw await failureOf(fallen[0]);
+    const ending = fallen.find(({ code }) => status?.phase === 'waiting' || BEFORE_TRAINING.has(code));
+    if (ending && !signal.aborted) throw await failureOf(ending.peer);
     if (status?.phase === 'training' && allFell && !deserted) {
       deserted = true;
       endProgram(coordinator!);

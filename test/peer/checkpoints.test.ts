@@ -7,7 +7,7 @@ import { assignCheckpoint, findCheckpoint, saveCheckpoint } from '../../peer/che
 import { createTrainingLog } from '../../peer/log.ts';
 import { loadNetwork } from '../../peer/network.ts';
 import { createStudent, type Student } from '../../peer/student.ts';
-import { NO_STATE, type TeacherSource } from '../../peer/teachers.ts';
+import { noTeachers, type TeacherSource } from '../../peer/teachers.ts';
 import { train } from '../../peer/train.ts';
 import { loadBackend } from '../../src/backend/select.ts';
 import type { RunSettings } from '../../src/config/schema.ts';
@@ -42,6 +42,7 @@ function teachersOf({ loss, ema, model }: Student): TeacherSource {
   const frozen = createModel(model.name, { inputShape: model.inputShape, classes: model.classes, seed: 9 });
   onTestFinished(() => frozen.dispose());
   return {
+    ...noTeachers,
     teach: async ({ images }) => ({
       target: tf.tidy(() => {
         if (ema) return { logits: ema.predict(images), encodings: {} };
@@ -52,7 +53,6 @@ function teachersOf({ loss, ema, model }: Student): TeacherSource {
       waitedMs: 0,
     }),
     updated: (step) => ema?.update(step),
-    state: NO_STATE,
   };
 }
 

@@ -2,7 +2,6 @@ import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import {
   generationTeachers,
-  type OwnTeachers,
   previousBatchTeachers,
   previousEpochTeachers,
 } from '../../peer/selfTeachers.ts';
@@ -115,8 +114,8 @@ describe('what a student said one epoch ago as teacher', () => {
 
   it('goes on after its state was saved and restored', async () => {
     const [before, after] = [1, 2].map(() => previousEpochTeachers(labels(3), CLASSES)) as [
-      OwnTeachers,
-      OwnTeachers,
+      TeacherSource,
+      TeacherSource,
     ];
     await taught(before, { ids: [2, 0], says: said([2, 0], 1) });
     await restore(after, before);
@@ -175,8 +174,8 @@ describe('what a student said one step ago as teacher', () => {
 
   it('goes on after its state was saved and restored', async () => {
     const [before, after] = [1, 2].map(() => previousBatchTeachers(BATCH, CLASSES)) as [
-      OwnTeachers,
-      OwnTeachers,
+      TeacherSource,
+      TeacherSource,
     ];
     await at(before, 3);
     await restore(after, before);

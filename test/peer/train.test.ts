@@ -53,6 +53,7 @@ function teachersThat(teach: (lesson: Lesson) => Partial<Teaching>) {
     remember: (lesson) => void remembered.push([lesson.step, lesson.student.logits.isDisposed]),
     updated: (step) => void updates.push(step),
     state: NO_STATE,
+    dispose: () => {},
   };
   return { teachers, lessons, remembered, updates, asked: () => lessons.map(({ step }) => step) };
 }

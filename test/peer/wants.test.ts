@@ -6,6 +6,7 @@ import { objectiveFrom } from '../../src/distill/fromSettings.ts';
 import { methods as registry } from '../../src/distill/index.ts';
 import type { FeatureNeed, Method } from '../../src/distill/types.ts';
 import { UsageError } from '../../src/errors.ts';
+import type { Wants } from '../../src/protocol/messages.ts';
 import { settingsWith } from './support.ts';
 
 const LAYERS = ['stage1', 'stage2', 'embedding'];
@@ -107,6 +108,30 @@ describe('what a student needs of others', () => {
     const wants = wantsWith({ method });
     // Plain data, in the order of the schema: what it becomes on the way is the same text.
     expect(JSON.parse(JSON.stringify(wants))).toEqual(wants);
+  });
+});
+
+describe('copies of the others', () => {
+  const network = { name: 'mlp-1', layers: { stage1: [8, 8, 16], embedding: [10] } } as unknown as Network;
+  const settings = settingsWith({ exchange: { mode: 'checkpoint' } });
+
+  it.each<[string, Wants]>([
+    ['the feature stage1', wantsWith({ method: 'at' })!],
+    ['the feature embedding', wantsWith({ method: 'okddip' })!],
+    ['a target that counts the student itself in', wantsWith({ method: 'kdcl' })!],
+    ['the ensemble mean-logits', wantsWith({ method: 'dml' }, 'mean-logits')!],
+    ['no logits', { ...wantsWith({ method: 'dml' })!, logits: false }],
+  ])('cannot teach a method that needs %s', (what, wants) => {
+    expect(() => expectAllowed(wants, network, settings)).toThrow(
+      new UsageError(
+        `The method needs ${what}, and copies of the others give the mean of their probabilities alone: use exchange.mode lockstep (--mode lockstep).`,
+      ),
+    );
+    expect(() => expectAllowed(wants, network, settingsWith())).not.toThrow();
+  });
+
+  it('teach one that needs the mean of their probabilities', () => {
+    expect(() => expectAllowed(wantsWith({ method: 'kd' })!, network, settings)).not.toThrow();
   });
 });
 
