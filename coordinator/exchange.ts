@@ -71,8 +71,18 @@ function mismatchOf(run: Run, member: Member, { logits, encodings = [], labels }
       ? `logits.labels: expected ${2 * data.batchSize} bytes, got ${labels.byteLength}`
       : null) ??
     (labels ? wrongLabel(decodeLabels(labels), member.ready!.classes) : null) ??
-    (got === expected ? null : `logits.encodings: expected ${expected || 'none'}, got ${got || 'none'}`)
+    (got === expected
+      ? partialEncoding(encodings, data.batchSize)
+      : `logits.encodings: expected ${expected || 'none'}, got ${got || 'none'}`)
   );
+}
+
+/** Every encoding has a row for each sample: methods that compare samples with each other need the whole batch. */
+function partialEncoding(encodings: NonNullable<Logits['encodings']>, rows: number): string | null {
+  const wrong = encodings.findIndex(({ shape }) => shape[0] !== rows);
+  return wrong < 0
+    ? null
+    : `logits.encodings[${wrong}].shape[0]: expected ${rows}, got ${encodings[wrong]!.shape[0]}`;
 }
 
 function wrongLabel(labels: Uint16Array, classes: number): string | null {

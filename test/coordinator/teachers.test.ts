@@ -184,6 +184,12 @@ describe('the logits of a run with a teacher', () => {
       'logits.encodings: expected stage1:attention@1, got stage2:attention@1',
     ],
     [
+      't',
+      FEATURES,
+      rowsOf(0, { encodings: [{ ...encodingOf([1, 2]), shape: [2, 1] }] }),
+      'logits.encodings[0].shape[0]: expected 1, got 2',
+    ],
+    [
       'a',
       { ...WANTS, ensemble: 'best' },
       rowsOf(0),
