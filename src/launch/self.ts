@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { createCommand } from '../config/commandLine.ts';
-import { asksPeers } from '../config/methods.ts';
+import { asksPeers, methodsIn } from '../config/methods.ts';
 import { addGpuOption } from '../config/trainingOptions.ts';
 import { ExitCode, UsageError } from '../errors.ts';
 import type { RunStatus, RunSummary } from '../results/types.ts';
@@ -24,7 +24,7 @@ export function selfCommand(): Subcommand {
 async function self(command: Command): Promise<ExitCode> {
   const method = { path: ['distill', 'method'], value: 'self-ema', origin: 'codistill self' };
   const experiment = await experimentOf(command, [method]);
-  const social = [experiment.distill.method, ...experiment.compare].find((name) => asksPeers(name));
+  const social = [...methodsIn(experiment.distill), ...experiment.compare].find((name) => asksPeers(name));
   if (social !== undefined) {
     throw new UsageError(`"${social}" learns from other peers: use it with codistill run.`);
   }

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { type Command, Option } from 'commander';
 import { addExperimentOptions, overridesFrom } from '../config/flags.ts';
 import { loadExperiment, type Override } from '../config/load.ts';
+import { methodsIn } from '../config/methods.ts';
 import type { Experiment } from '../config/schema.ts';
 import { addOutputOptions, addTrainingOptions, type TrainingOptions } from '../config/trainingOptions.ts';
 import { DataError, ExitCode, StorageError, UsageError } from '../errors.ts';
@@ -68,6 +69,11 @@ export async function experimentOf(
   for (const { model } of experiment.peers) {
     if (isModelPath(model) && !existsSync(model)) {
       throw new UsageError(`peers[].model: there is no file ${model}, from the folder of this command.`);
+    }
+  }
+  for (const method of [...methodsIn(experiment.distill), ...experiment.compare]) {
+    if (isModelPath(method) && !existsSync(method)) {
+      throw new UsageError(`There is no method module ${method}, from the folder of this command.`);
     }
   }
   // Here and not by the teacher: that of another one may have to be trained first, for hours.
