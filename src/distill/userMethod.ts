@@ -22,6 +22,12 @@ const essentials = z.looseObject({
   teachers: z.enum(TEACHERS, { error: `one of ${TEACHERS.join(', ')}` }),
   loss: aFunction.optional(),
   supervised: aFunction.optional(),
+  options: z
+    .custom((value) => typeof (value as z.ZodType | null)?.safeParse === 'function', {
+      error: 'a schema of zod, such as z.strictObject({ ... })',
+    })
+    .optional(),
+  weights: z.object({ ce: z.number(), kd: z.number() }, { error: 'numbers ce and kd' }).optional(),
 });
 
 /**

@@ -96,7 +96,8 @@ function evaluate(given: Given): Evaluation {
     const values = [...pass.outputs[0]!.dataSync()];
     const gradients = pass
       .backward([tf.tensor1d(WEIGHTS.slice(0, rows))])
-      .map((gradient) => (gradient ? [...gradient.dataSync()] : []));
+      // Each has one: what is not differentiated has a gradient of zeros.
+      .map((gradient) => [...gradient!.dataSync()]);
     const layers = Object.keys(features);
     return {
       values,
@@ -134,8 +135,9 @@ const zeros = (values: readonly number[]): number[] => values.map(() => 0);
 const firstHalf = <T>(values: readonly T[]): T[] => values.slice(0, values.length / 2);
 const secondHalf = <T>(values: readonly T[]): T[] => values.slice(values.length / 2);
 const doubled = (values: readonly number[]): number[] => values.map((value) => 2 * value);
+/** Rows in another order; of as many rows as the largest number says. */
 const permuted = <T>(values: readonly T[], order: readonly number[]): T[] => {
-  const width = values.length / order.length;
+  const width = values.length / (Math.max(...order) + 1);
   return order.flatMap((row) => values.slice(row * width, (row + 1) * width));
 };
 
@@ -183,9 +185,11 @@ const vectors = { shapes: { embedding: [WIDTH] }, features: { embedding } };
 
 const cases: readonly Case[] = [
   { name: 'self-ema', options: {}, teacher, reference: (z) => hinton(z, teacher, 2) },
+  { name: 'self-ema', options: { temperature: 5 }, teacher, reference: (z) => hinton(z, teacher, 5) },
   { name: 'born-again', options: {}, teacher, reference: (z) => hinton(z, teacher, 1) },
   { name: 'born-again', options: { temperature: 3 }, teacher, reference: (z) => hinton(z, teacher, 3) },
   { name: 'tf-kd-self', options: {}, teacher, reference: (z) => hinton(z, teacher, 6) },
+  { name: 'tf-kd-self', options: { temperature: 1.5 }, teacher, reference: (z) => hinton(z, teacher, 1.5) },
   { name: 'tf-kd-reg', options: {}, reference: (z) => hinton(z, virtual(0.99, 20), 1) },
   {
     name: 'tf-kd-reg',
@@ -206,6 +210,17 @@ const cases: readonly Case[] = [
     options: {},
     teacher: firstHalf(teacher),
     reference: (z) => [...doubled(hinton(firstHalf(z), firstHalf(teacher), 3)), 0, 0],
+  },
+  {
+    name: 'dlb',
+    options: { temperature: 0.5 },
+    teacher: firstHalf(teacher),
+    reference: (z) => [...doubled(hinton(firstHalf(z), firstHalf(teacher), 0.5)), 0, 0],
+  },
+  {
+    name: 'cs-kd',
+    options: { temperature: 1.5 },
+    reference: (z) => [...doubled(hinton(firstHalf(z), secondHalf(student), 1.5)), 0, 0],
   },
   {
     name: 'cs-kd',
@@ -283,13 +298,25 @@ describe.each(cases)('$name, $options $term', ({ reference, ...rest }) => {
     expect(allOf(result).every((value) => Math.abs(value) < 1e7)).toBe(true);
   });
 
-  it('takes a pair and two classes', () => {
+  it('takes a pair and two classes, and has the same loss when each row stands there twice', () => {
     const pair = {
       ...{ student: [1, -0.5, 0.25, 3], labels: [1, 1] },
       teacher: given.teacher && [0.25, 2, 1, -1].slice(0, given.teacher.length === student.length ? 4 : 2),
       ...(given.features && { features: { embedding: embedding.slice(0, 2 * WIDTH) } }),
     };
-    expect(allOf(evaluate({ ...given, ...pair })).every(Number.isFinite)).toBe(true);
+    const twice = (values: readonly number[], rows: number): number[] =>
+      permuted(
+        values,
+        Array.from({ length: 2 * rows }, (_, i) => i >> 1),
+      );
+    const both = {
+      ...{ student: twice(pair.student, 2), labels: twice(pair.labels, 2) },
+      teacher: pair.teacher && twice(pair.teacher, pair.teacher.length / 2),
+      ...(pair.features && { features: { embedding: twice(pair.features.embedding, 2) } }),
+    };
+    const { values } = evaluate({ ...given, ...pair });
+    expect(scaleOf(values)).toBeGreaterThan(1e-3);
+    expectProportional(evaluate({ ...given, ...both }).values, twice(values, 2), 1e-5);
   });
 
   it('is the same on wasm and on cpu, and leaves no tensors behind', async () => {
