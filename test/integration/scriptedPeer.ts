@@ -57,7 +57,7 @@ export async function startScriptedPeer(
       ...{ backend: 'none', device: 'made up' },
     },
     connect(events) {
-      const socket = openSocket(`${url}/ws`, null, events);
+      const socket = openSocket(`${url}/ws`, { token: null, tls: {} }, events);
       const send = (frame: Uint8Array): void => {
         sent.push({ message: decodePeerMessage(frame), bytes: frame.byteLength });
         socket.send(frame);

@@ -2,14 +2,22 @@ import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import {
   generationTeachers,
+  ownTeachers,
   previousBatchTeachers,
   previousEpochTeachers,
 } from '../../peer/selfTeachers.ts';
-import type { Lesson, TeacherSource } from '../../peer/teachers.ts';
+import type { Student } from '../../peer/student.ts';
+import { type Lesson, noTeachers, type TeacherSource } from '../../peer/teachers.ts';
+import { saveWeights } from '../../peer/weightFiles.ts';
 import { loadBackend } from '../../src/backend/select.ts';
+import type { RunSettings } from '../../src/config/schema.ts';
 import { batchOf } from '../../src/datasets/batchKinds.ts';
+import { methods } from '../../src/distill/index.ts';
+import { DataError, UsageError } from '../../src/errors.ts';
 import { linearModel } from '../support/models.ts';
+import { temporaryFolder } from '../support/temporaryFolder.ts';
 import { expectNoLeak, rowsOf } from '../support/tensors.ts';
+import { createTinyStudent, settingsWith } from './support.ts';
 
 beforeAll(async () => {
   await loadBackend('wasm');
@@ -225,5 +233,100 @@ describe('the generation before as teacher', () => {
       await taught(source, { ids: [0], says: said([0], 1) });
       source.dispose();
     });
+  });
+});
+
+describe('the teacher that a student finds in itself', () => {
+  const IDS = [3, 1];
+  const settingsOf = (method: string, seed = 1): RunSettings => ({
+    ...settingsWith({ data: { batchSize: IDS.length }, distill: { method } }),
+    seed,
+  });
+  const studentOf = (method: string, seed = 1): Promise<Student> =>
+    createTinyStudent(settingsOf(method, seed));
+
+  /** What it teaches of two images, of which the student says `time` in all logits. */
+  async function taughtImages(source: TeacherSource, images: tf.Tensor4D, time: number): Promise<unknown> {
+    const says = IDS.map(() => new Array<number>(10).fill(time));
+    return taught(source, { ids: IDS, says, images });
+  }
+
+  const predictions = (student: Student, images: tf.Tensor4D): number[][] =>
+    tf.tidy(() => student.model.forward(images, false).logits.arraySync());
+
+  it.each(Object.values(methods).map(({ name, teachers }) => [name, teachers] as const))(
+    'is for %s what its teachers are: %s',
+    async (method, teachers) => {
+      const student = {
+        loss: { objective: { teachers } },
+        dataset: { train: { labels: Uint16Array.of(0, 1) } },
+        model: { classes: 2 },
+      };
+      const given = { ...student, ema: { predict: () => {}, update: () => {} } } as unknown as Student;
+      if (teachers === 'generation') {
+        await expect(ownTeachers(given, settingsOf(method), 'mlp', undefined)).rejects.toThrow(
+          'The method learns from a generation before: give its weights with --weights, or let codistill run train it.',
+        );
+        return;
+      }
+      const source = await ownTeachers(given, settingsOf(method), 'mlp', undefined);
+      expect(source === null, `${method} asks other peers`).toBe(teachers === 'peers');
+      expect(source === noTeachers, `${method} has none`).toBe(teachers === 'none');
+      source?.dispose();
+      await expect(ownTeachers(given, settingsOf(method), 'mlp', './before')).rejects.toThrow(UsageError);
+    },
+  );
+
+  it('is its moving average, which follows its updates', async () => {
+    const student = await studentOf('self-ema');
+    const source = (await ownTeachers(student, settingsOf('self-ema'), 'mlp', undefined))!;
+    const images = tf.randomUniform([2, 28, 28, 1], -1, 1, 'float32', 1) as tf.Tensor4D;
+    const start = predictions(student, images);
+    expect(await taughtImages(source, images, 1)).toEqual(start);
+    for (const variable of student.model.parameters.values())
+      tf.tidy(() => variable.assign(tf.mul(variable, 2)));
+    source.updated(9);
+    const averaged = tf.tidy(() => student.ema!.predict(images).arraySync());
+    const after = await taughtImages(source, images, 1);
+    expect(after).toEqual(averaged);
+    for (const other of [start, predictions(student, images)]) expect(after).not.toEqual(other);
+    images.dispose();
+    source.dispose();
+    student.dispose();
+  });
+
+  it.each([
+    ['ps-kd', IDS],
+    // What is new in one step comes again in the next one, before what is new there.
+    ['dlb', [...IDS, 0, 2]],
+  ])('is what it said before, in %s', async (method, ids) => {
+    const student = await studentOf(method);
+    const source = (await ownTeachers(student, settingsOf(method), 'mlp', undefined))!;
+    const says = (of: readonly number[], time: number) =>
+      of.map((id) => new Array<number>(10).fill(id + time));
+    await taught(source, { ids: IDS, step: 0, says: says(IDS, 100) });
+    expect(await taught(source, { ids, step: 1, says: says(ids, 200) })).toEqual(says(IDS, 100));
+    source.dispose();
+    student.dispose();
+  });
+
+  it('is the generation before, with the weights of its file, and goes with all that it holds', async () => {
+    const before = await studentOf('born-again', 2);
+    const folder = await temporaryFolder();
+    await saveWeights(folder, before, 'mlp');
+    const student = await studentOf('born-again');
+    const images = tf.randomUniform([2, 28, 28, 1], -1, 1, 'float32', 1) as tf.Tensor4D;
+    const file = `${folder}/weights.safetensors`;
+    await expectNoLeak(async () => {
+      const source = (await ownTeachers(student, settingsOf('born-again'), 'mlp', file))!;
+      const rows = await taughtImages(source, images, 1);
+      expect(rows).toEqual(predictions(before, images));
+      expect(rows).not.toEqual(predictions(student, images));
+      source.dispose();
+    });
+    await expect(ownTeachers(student, settingsOf('born-again'), 'cnn-s', file)).rejects.toThrow(DataError);
+    images.dispose();
+    before.dispose();
+    student.dispose();
   });
 });
