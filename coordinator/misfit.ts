@@ -21,7 +21,7 @@ export function misfit(run: Run, member: Member, message: Ready): string | null 
   const { places } = run.options;
   const teachers = places.filter(({ role }) => role === 'teacher').length || places.length - 1;
   if (needed.ensemble !== 'apart' && teachers > 1) {
-    return `features can be compared with those of one teacher, and here are ${teachers}`;
+    return `features can be compared with those of one teacher, and here are ${teachers}: give the run two students, or one teacher`;
   }
   const here = [...known.filter(({ name }) => name !== member.name), { ...member, ready: message }];
   const lacking = here.filter((each) => teachesIn(run, each)).map((each) => lackingIn(needed, each));

@@ -1,4 +1,5 @@
 import { UsageError } from '../errors.ts';
+import { suggestion } from '../names.ts';
 import type { Method, ModuleSetup, Modules, Needs, TeacherKind } from './types.ts';
 import { NO_MODULES } from './types.ts';
 
@@ -79,10 +80,18 @@ function refuse(why: string, terms: readonly Term[]): never {
 function parseOptions(method: AnyMethod, options: Readonly<Record<string, unknown>>): unknown {
   const parsed = method.options.safeParse(options);
   if (parsed.success) return parsed.data;
-  const problems = parsed.error.issues.map(
-    ({ path, message }) => `${path.join('.') || 'options'}: ${message}`,
+  const known = Object.keys(method.options.safeParse({}).data ?? {});
+  const problems = parsed.error.issues.flatMap((issue) =>
+    issue.code === 'unrecognized_keys'
+      ? issue.keys.map((key) => `there is no option "${key}"${suggestion(key, known)}`)
+      : [`${issue.path.join('.')}: ${issue.message}, got ${JSON.stringify(valueAt(options, issue.path))}.`],
   );
-  throw new UsageError(`Options of ${method.name}: ${problems.join('; ')}.`);
+  const choice = known.length === 0 ? 'It has none.' : `Known: ${known.join(', ')}.`;
+  throw new UsageError(`Options of ${method.name}: ${problems.join(' ')} ${choice}`);
+}
+
+function valueAt(options: unknown, path: readonly PropertyKey[]): unknown {
+  return path.reduce((value, key) => (value as Record<PropertyKey, unknown> | undefined)?.[key], options);
 }
 
 /** What one term needs, given the layers that the student has. */

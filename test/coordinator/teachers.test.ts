@@ -103,7 +103,8 @@ describe('a ready that does not fit', () => {
     ]) {
       const run = emptyRun(names);
       hello(run, 1, helloOf('a'), 0);
-      const reason = 'features can be compared with those of one teacher, and here are 2';
+      const reason =
+        'features can be compared with those of one teacher, and here are 2: give the run two students, or one teacher';
       const ready = readyWith({ wants: FEATURES, layers: LAYERS });
       expect(closesOf(receive(run, 'a', ready, 0))).toEqual([[1, 4003, reason]]);
       hello(run, 2, helloOf('a'), 0);

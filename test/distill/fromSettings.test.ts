@@ -30,8 +30,22 @@ describe('the loss of an experiment', () => {
   });
 
   it.each([
-    [{ method: 'dkd', options: { betta: 2 } }, /Options of dkd: .*betta/],
-    [{ method: 'dkd', options: { beta: -1 } }, /Options of dkd: beta/],
+    [
+      { method: 'dkd', options: { betta: 2 } },
+      /^Options of dkd: there is no option "betta"; did you mean "beta"\? Known: temperature, alpha, beta, warmUpEpochs\.$/,
+    ],
+    [
+      { method: 'dkd', options: { beta: -1, temperature: 'warm' } },
+      /^Options of dkd: temperature: .*number.*, got "warm"\. beta: Too small: .*, got -1\. Known: temperature, alpha, beta, warmUpEpochs\.$/,
+    ],
+    [
+      { method: 'at', options: { layers: ['stage1', 3] } },
+      /^Options of at: layers\.1: .*, got 3\. Known: layers\.$/,
+    ],
+    [
+      { method: 'independent', options: { beta: 1 } },
+      /^Options of independent: there is no option "beta"\. It has none\.$/,
+    ],
     [
       {
         methods: [

@@ -1,4 +1,4 @@
-import { readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -43,6 +43,20 @@ describe('wrong input', () => {
       ['peer', '--coordinator', 'ws://x', '--role', 'teacher'],
       /--role teacher: expected --weights, a safetensors file or a run folder/,
     ],
+    [
+      ['run', '--method', './absent.js'],
+      /There is no method module \.\/absent\.js, from the folder of this command/,
+    ],
+    [
+      ['run', '--method', 'at', '--mode', 'checkpoint'],
+      /"at" needs more of other peers than copies of them give, the mean of their probabilities: use exchange\.mode lockstep/,
+    ],
+    // Methods that compare samples with each other have whole batches, always.
+    [
+      ['run', '--method', 'sp', '--train-size', '256', '--batch-size', '300'],
+      /--batch-size: expected at most data\.trainSize \(256\), got 300/,
+    ],
+    [['methods', 'dmll'], /Unknown method "dmll"; did you mean "dml"\? Known: independent, /],
     [['peer'], /required option '--coordinator <url>' not specified/],
     [['trian'], /unknown command 'trian'\s+\(Did you mean train|unknown command 'trian'/],
   ] as const)('%j is refused before anything starts', async (args, message) => {
@@ -76,6 +90,48 @@ describe('wrong input', () => {
     expect(stderr).toContain('it holds a run');
     expect(readdirSync(folder)).toEqual(['metrics.ndjson']);
   });
+});
+
+describe('what only the peers can see to be wrong', () => {
+  it.each([
+    [
+      'an option out of its range',
+      ['2xmlp', 'kd', '--options', 'temperature=-1'],
+      /Options of kd: temperature: Too small: expected number to be >0, got -1\. Known: temperature\./,
+    ],
+    [
+      'a model without the layers',
+      ['2xmlp', 'at'],
+      /Options of at: layers: the student has no stages to compare\. It has embedding\. Choose another model, or name layers that hold maps\./,
+    ],
+    [
+      'feature maps that are not allowed',
+      ['2xcnn-s', 'fitnet'],
+      /needs whole feature maps \(stage2\): as large as those of cnn-s-\d, 802\.8 kB a batch\. Allow it with exchange\.allowFeatureMaps \(--allow-feature-maps true\)\./,
+    ],
+    [
+      'features of several teachers',
+      ['3xcnn-s', 'at'],
+      /features can be compared with those of one teacher, and here are 2: give the run two students, or one teacher/,
+    ],
+    // These two know each other's layers only when all are there.
+    [
+      'networks that do not fit each other',
+      ['cnn-s,mlp', 'okddip'],
+      /okddip: peers need embeddings of one width, these have \d+ and \d+\./,
+    ],
+  ] as const)(
+    'is refused before training, with what to do: %s',
+    async (_, [peers, method, ...flags], message) => {
+      const folder = await temporaryFolder();
+      const given = ['--peers', peers, '--method', method, ...flags, '--backend', 'wasm', ...TINY_DATA];
+      const { code, stderr } = await runCli(['run', ...given, '--compare', '', '--dir', 'run'], folder);
+      expect(stderr).toMatch(message);
+      expect([ExitCode.usage, ExitCode.refused]).toContain(code);
+      const metrics = join(folder, 'run', 'metrics.ndjson');
+      expect(existsSync(metrics) ? readFileSync(metrics, 'utf8') : '').toBe('');
+    },
+  );
 });
 
 describe('what is not there', () => {
