@@ -12,7 +12,8 @@ export function asksPeers(method: string): boolean {
 
 /** Methods that need more of other peers than the mean of their probabilities: features, or another ensemble. */
 const NEEDING_MORE: ReadonlySet<string> = new Set([
-  ...['kdcl', 'okddip', 'pcl', 'fitnet', 'at', 'sp', 'cc', 'vid', 'rkd', 'pkt', 'ab', 'ft', 'fsp', 'nst', 'crd'],
+  ...['kdcl', 'okddip', 'pcl'],
+  ...['fitnet', 'at', 'sp', 'cc', 'vid', 'rkd', 'pkt', 'ab', 'ft', 'fsp', 'nst', 'crd'],
 ]);
 
 /**

@@ -4,6 +4,7 @@ import { predictionMessages } from '../../peer/resultMessages.ts';
 import { createSession, type Session } from '../../peer/session.ts';
 import { openSocket } from '../../peer/socket.ts';
 import { type Lesson, peerTeachers } from '../../peer/teachers.ts';
+import { readClientTls } from '../../peer/tls.ts';
 import { wantsOf } from '../../peer/wants.ts';
 import { type RunSettings, runSettingsSchema } from '../../src/config/schema.ts';
 import { batchIds } from '../../src/datasets/sampler.ts';
@@ -57,7 +58,7 @@ export async function startScriptedPeer(
       ...{ backend: 'none', device: 'made up' },
     },
     connect(events) {
-      const socket = openSocket(`${url}/ws`, { token: null, tls: {} }, events);
+      const socket = openSocket(`${url}/ws`, { token: null, tls: readClientTls(url, {}) }, events);
       const send = (frame: Uint8Array): void => {
         sent.push({ message: decodePeerMessage(frame), bytes: frame.byteLength });
         socket.send(frame);
