@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { Report } from '../../peer/log.ts';
+import { decodeSealed } from '../../peer/sealed.ts';
 import { logitsAlone, noTeachers, type TeacherSource } from '../../peer/teachers.ts';
 import { work } from '../../peer/work.ts';
 import { loadBackend } from '../../src/backend/select.ts';
@@ -90,14 +91,22 @@ describe('the work of a student', () => {
 
   it('is saved as far as it came when it is stopped', async () => {
     const stop = new AbortController();
-    const teachers = afterEachStep((steps) => {
-      if (steps === 7) stop.abort();
-    });
+    const said = tf.variable(tf.tensor1d([3, 1]), false);
+    onTestFinished(() => said.dispose());
+    const teachers = {
+      ...afterEachStep((steps) => {
+        if (steps === 7) stop.abort();
+      }),
+      state: new Map([['said', said]]),
+    };
     const { result, folder, evaluations } = await workWith(teachers, stop);
     expect(result).toMatchObject({ outcome: 'interrupted', step: 7, final: null });
     expect(evaluations.map(({ step }) => step)).toEqual([5]);
     expect(checkpointsIn(folder)).toEqual(namesOf(5, 7));
     expect(result.weightsDigest).toBe(digestIn(folder));
+    // With what its teachers remember.
+    const { tensors } = decodeSealed(readFileSync(join(folder, 'checkpoints', namesOf(7)[0]!)));
+    expect(tensors.get('memory.said')?.values).toEqual(Float32Array.of(3, 1));
   });
 
   it('is saved between evaluations, too, once it has gone a minute without', async () => {
