@@ -19,6 +19,7 @@ import { type PeerOptions, parsePeerOptions } from './options.ts';
 import { learn, teachOthers } from './roles.ts';
 import { createSession, type Session } from './session.ts';
 import { openSocket } from './socket.ts';
+import { tellingOf, tellOn, tellWaits } from './tellWaits.ts';
 import { totalSteps } from './train.ts';
 import { expectAllowed, wantsOf } from './wants.ts';
 
@@ -40,7 +41,7 @@ await runProgram(async () => {
   logger.info({ backend: backend.name, device: backend.device, refused: backend.refused }, 'backend');
   if (stop.signal.aborted) return stop.exitCode();
 
-  const session = createSession({
+  const connected = createSession({
     hello: {
       type: 'hello',
       protocol: PROTOCOL_VERSION,
@@ -57,6 +58,7 @@ await runProgram(async () => {
     patienceMs: options.patienceMs,
     notify: (what) => logger.info({ what }, 'connection'),
   });
+  const session = tellWaits(connected, tellOn(logger));
   try {
     return await takePart(session, backend.refused, options, logger, stop);
   } finally {
@@ -93,13 +95,15 @@ async function takePart(
   const { name, model: modelName } = welcome;
   const folder = options.dir ?? join('runs', welcome.run, 'peers', name);
   if (options.dir === undefined) await lock(folder, options, logger);
-  const network = await loadNetwork({
+  logger.info({ model: modelName, dataset: settings.data.dataset }, 'loading');
+  const loading = loadNetwork({
     name,
     model: modelName,
     settings,
     download: options.download,
     ...(options.dataDir !== undefined && { dataDir: options.dataDir }),
   });
+  const network = await tellingOf(loading, { for: 'the data and the model', next: 'train' }, tellOn(logger));
   const { dataset } = network;
   const learns = options.role === 'student';
   if (!learns) await assignFrom(options.weights!, network, modelName);

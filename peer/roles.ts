@@ -10,7 +10,7 @@ import type { StopSignal } from '../src/program.ts';
 import { CHECKPOINT_CHUNK_BYTES } from '../src/protocol/limits.ts';
 import type { CoordinatorMessage, MessageOf, Wants } from '../src/protocol/messages.ts';
 import { weightsOf } from '../src/training/modelWeights.ts';
-import { createCheckpointInbox } from './checkpointInbox.ts';
+import { type CheckpointInbox, createCheckpointInbox } from './checkpointInbox.ts';
 import type { CheckpointOwner, FoundCheckpoint } from './checkpoints.ts';
 import { checkpointTeachers } from './checkpointTeachers.ts';
 import type { Network } from './network.ts';
@@ -21,6 +21,7 @@ import { createStudent, type Student } from './student.ts';
 import { expectTargetFits } from './targetSize.ts';
 import { EVALUATING, teach } from './teacher.ts';
 import { peerTeachers, type TeacherSource } from './teachers.ts';
+import { tellingOf, tellOn } from './tellWaits.ts';
 import { work } from './work.ts';
 
 /** A peer that is in a run which has started. */
@@ -151,8 +152,18 @@ async function copiesOf(student: Student, part: Part, temperature: number): Prom
     new Map([...copies].map(([name, copy]) => [name, MOST_HEADER_BYTES + 4 * sizeOf(copy)])),
   );
   session.onCheckpoint((piece) => inbox.receive(piece));
+  const tell = tellOn(part.logger);
+  const telling: CheckpointInbox = {
+    ...inbox,
+    take: (peer, step, patienceMs) =>
+      tellingOf(
+        inbox.take(peer, step, patienceMs),
+        { for: `${peer}'s weights of step ${step}`, next: 'train on, without them after exchange.maxWait' },
+        tell,
+      ),
+  };
   return checkpointTeachers({
-    ...{ model: student.model, copies, inbox, temperature },
+    ...{ model: student.model, copies, inbox: telling, temperature },
     every: exchange.checkpointEvery,
     firstStep: distill.burnInSteps,
     maxWaitMs: exchange.maxWait,
