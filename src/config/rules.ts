@@ -101,6 +101,16 @@ export function methodsDiffer(methods: readonly string[], refuse: Refuse): void 
   for (const method of repeated(methods)) refuse([], `"${method}" is there twice`);
 }
 
+/** A round goes on without a silent peer before that one loses its place. With the quorum all, only the second happens. */
+export function waitsInOrder(
+  { mode, quorum, maxWait, lease }: { mode: string; quorum: number | 'all'; maxWait: number; lease: number },
+  refuse: Refuse,
+): void {
+  if (maxWait < lease || (quorum === 'all' && mode === 'lockstep')) return;
+  const message = `expected less than exchange.lease (${lease} ms), as a round goes on without a silent peer before that loses its place, got ${maxWait} ms`;
+  refuse(['maxWait'], message);
+}
+
 interface Whole {
   readonly data: { readonly view: 'shared' | 'own' };
   readonly distill: Parameters<typeof generationsOf>[0];

@@ -15,6 +15,7 @@ import {
   oneWayToSayIt,
   rule,
   teachersCanTeach,
+  waitsInOrder,
 } from './rules.ts';
 
 /** Names of the datasets, as `data.dataset` accepts them. */
@@ -198,6 +199,7 @@ const exchange = z
         'what a student does while the coordinator is away: train on with the labels alone, or wait for its target',
       ),
   })
+  .superRefine(rule(waitsInOrder))
   .prefault({});
 
 const peer = z.strictObject({

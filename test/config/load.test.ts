@@ -157,6 +157,10 @@ describe('a wrong experiment', () => {
       'exchange: {lease: 0s}',
       'exchange.lease: expected a duration such as 10s, 500ms or 2m, at most 24 days, got "0s"',
     ],
+    [
+      'exchange: {lease: 5s}',
+      'exchange.maxWait: expected less than exchange.lease (5000 ms), as a round goes on without a silent peer before that loses its place, got 10000 ms',
+    ],
     ['peers: []', 'peers: expected a list of at least one peer, each with its model, got an empty list'],
     ['peers: cnn-s', 'peers: expected a list of at least one peer, each with its model, got "cnn-s"'],
     [

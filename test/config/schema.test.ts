@@ -68,6 +68,10 @@ describe('experimentSchema', () => {
   it('resolves durations to milliseconds', () => {
     const { exchange } = experimentSchema.parse({ exchange: { maxWait: '500ms', lease: 60_000 } });
     expect(exchange).toMatchObject({ maxWait: 500, lease: 60_000 });
+    // Without a deadline for rounds there is nothing that has to come before the end of the lease.
+    const patient = { quorum: 'all', maxWait: '2m', lease: '1s' };
+    expect(experimentSchema.parse({ exchange: patient }).exchange).toMatchObject({ lease: 1_000 });
+    expect(experimentSchema.safeParse({ exchange: { ...patient, mode: 'checkpoint' } }).success).toBe(false);
   });
 
   it('reads a resolved experiment as the same experiment', () => {

@@ -168,7 +168,9 @@ describe('time', () => {
 
   it('cuts off a peer of which nothing is heard, and loses it after the lease', async () => {
     stopTime();
-    const { server, events } = await serve(emptyRun(['a', 'b'], settingsWith({ lease: '2s' })));
+    const { server, events } = await serve(
+      emptyRun(['a', 'b'], settingsWith({ lease: '2s', maxWait: '1s' })),
+    );
     const a = await join(server, 'a', { autoPong: false });
     const b = await join(server, 'b');
     for (const client of [a, b]) client.send(readyWith());

@@ -47,7 +47,7 @@ describe('a coordinator and peers that were started by hand', () => {
 
   it('go on without a peer that is killed, and tell so', async () => {
     const folder = await temporaryFolder();
-    const args = [...TINY_SETTINGS, ...LONG, '--peers', '3xmlp', '--lease', '1s'];
+    const args = [...TINY_SETTINGS, ...LONG, '--peers', '3xmlp', '--lease', '1s', '--max-wait', '500ms'];
     const { program, url, runFolder } = await startCoordinator(args, folder);
     const peers = await Promise.all(['a', 'b', 'c'].map((name) => startPeer(name, url, folder)));
     await Promise.all(peers.map((peer) => peer.logged('training')));
