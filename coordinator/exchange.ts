@@ -7,7 +7,7 @@ import { CHECKPOINT_CHUNK_BYTES } from '../src/protocol/limits.ts';
 import type { CoordinatorMessage, MessageOf, PeerMessage } from '../src/protocol/messages.ts';
 import { decodeCoordinatorMessage, encodeMessage } from '../src/protocol/wire.ts';
 import { byName, type Member } from './members.ts';
-import type { Payload, RoundEffect } from './roundState.ts';
+import type { MissReason, Payload, RoundEffect } from './roundState.ts';
 import { contribute, recalls, reject, sameBytes } from './rounds.ts';
 import type { Run, RunEffect } from './runState.ts';
 import { targetsOf } from './targets.ts';
@@ -19,6 +19,7 @@ export function receiveLogits(run: Run, member: Member, message: Logits, nowMs: 
   if (member.state !== 'training') return malformed(run, member.name, 'logits: expected after start');
   const problem = mismatchOf(run, member, message);
   if (problem !== null) return malformed(run, member.name, problem);
+  member.traffic.contributions.received += 1;
   const payload = payloadOf(message);
   if (payload.logits && hasNonFinite(payload.logits)) {
     const detail = 'the logits hold values that are not finite';
@@ -42,7 +43,14 @@ function recall(run: Run, peer: string, { round, batch, view }: Logits): RunEffe
     const detail = 'these rows belong to other samples, or another view, than the round';
     return perform(run, [{ type: 'noTarget', peer, round, reason: 'refused', detail }]);
   }
-  return [{ type: 'send', connection: run.connections.get(peer)!, message, frame }];
+  run.members.get(peer)!.traffic.contributions.unused.recalled += 1;
+  return sendTo(run, peer, message as Answer, frame);
+}
+
+/** What a peer says about a batch where there is no memory for it: its peer is answered, and goes on without. */
+export function refuseLogits(run: Run, member: Member, { round }: Logits, detail: string): RunEffect[] {
+  member.traffic.contributions.received += 1;
+  return perform(run, reject(run.rounds, member.name, round, detail));
 }
 
 /** How a message differs from what the run's students need of this peer; `null` if it does not. */
@@ -120,10 +128,11 @@ export function receiveCheckpoint(
     return malformed(run, member.name, reason);
   }
   const data = piece.data.slice();
-  return byName(run.members).flatMap(({ name, role, state }): RunEffect[] => {
+  return byName(run.members).flatMap(({ name, role, state, traffic }): RunEffect[] => {
     const connection = run.connections.get(name);
     if (connection === undefined || name === member.name || role === 'teacher' || state !== 'training')
       return [];
+    traffic.pieces.sent += 1;
     return [{ type: 'send', connection, message: { type, peer: member.name, ...piece, data } }];
   });
 }
@@ -137,25 +146,31 @@ function messagesOf(run: Run, effect: RoundEffect): RunEffect[] {
   switch (effect.type) {
     case 'commit':
       if (effect.learners.size > 0) run.committed += 1;
+      for (const [peer] of effect.contributions) run.members.get(peer)!.traffic.contributions.committed += 1;
       return answer(run, effect.round, targetMessages(run, effect), effect.learners);
     case 'noTarget': {
-      const { peer, ...message } = effect;
+      const { peer, used, ...message } = effect;
+      const member = run.members.get(peer)!;
+      if (!used) member.traffic.contributions.unused[effect.reason] += 1;
       // A teacher misses no target; what of it was refused is an event all the same.
-      if (run.members.get(peer)?.role === 'student') run.missed[effect.reason] += 1;
-      const reason = `${effect.reason}: ${effect.detail}`;
+      if (member.role === 'student') run.missed[effect.reason] += 1;
       return [
-        { type: 'event', record: { event: 'missed', peer, round: effect.round, reason } },
+        missed(peer, effect.round, effect.reason, effect.detail),
         ...answer(run, effect.round, [[peer, message]], new Set([peer])),
       ];
     }
     case 'advance': {
-      const { peer, ...message } = effect;
+      const { peer, unused, ...message } = effect;
+      if (unused) run.members.get(peer)!.traffic.contributions.unused[unused] += 1;
       return sendTo(run, peer, message);
     }
+    case 'repeated':
+      run.members.get(effect.peer)!.traffic.contributions.unused.repeated += 1;
+      return [];
   }
 }
 
-type Addressed = readonly [peer: string, message: CoordinatorMessage];
+type Addressed = readonly [peer: string, message: Answer];
 
 /** @param present those that hear it now; the others ask again when they are back */
 function answer(
@@ -203,13 +218,38 @@ function targetMessages(run: Run, effect: RoundEffect & { type: 'commit' }): Add
   ]);
 }
 
-function sendTo(
-  run: Run,
-  peer: string,
-  message: CoordinatorMessage,
-  frame?: Uint8Array<ArrayBuffer>,
-): RunEffect[] {
+/** A target that its student did not read before the next one was made, and that gave way to it. */
+export function replaceTarget(run: Run, peer: string, round: number): RunEffect[] {
+  const { answers } = run.members.get(peer)!.traffic;
+  answers.targets -= 1;
+  answers.noTargets += 1;
+  answers.replaced += 1;
+  run.missed.late += 1;
+  return [missed(peer, round, 'late', 'the next target was made before this one was read')];
+}
+
+/** A piece of weights for which a peer that reads slowly has no room. */
+export function dropPiece(run: Run, peer: string): void {
+  const { pieces } = run.members.get(peer)!.traffic;
+  pieces.sent -= 1;
+  pieces.dropped += 1;
+}
+
+function missed(peer: string, round: number, reason: MissReason, detail: string): RunEffect {
+  return { type: 'event', record: { event: 'missed', peer, round, reason: `${reason}: ${detail}` } };
+}
+
+const COUNTED_AS = { target: 'targets', noTarget: 'noTargets', advance: 'advances' } as const;
+
+/** The answer to a contribution. */
+type Answer = CoordinatorMessage & { type: keyof typeof COUNTED_AS };
+
+/** Sends an answer, and counts it. */
+function sendTo(run: Run, peer: string, message: Answer, frame?: Uint8Array<ArrayBuffer>): RunEffect[] {
   const connection = run.connections.get(peer);
+  run.members.get(peer)!.traffic.answers[
+    connection === undefined ? 'undelivered' : COUNTED_AS[message.type]
+  ] += 1;
   return connection === undefined ? [] : [{ type: 'send', connection, message, ...(frame && { frame }) }];
 }
 

@@ -6,7 +6,7 @@ import { tokenOf } from './tokens.ts';
 /** Whether a request goes on, or what it is answered. */
 export type Verdict =
   | { readonly admitted: true; readonly token: Token | null }
-  | { readonly admitted: false; readonly status: 401 | 403 | 429; readonly reason: string };
+  | { readonly admitted: false; readonly status: 401 | 403 | 429 | 503; readonly reason: string };
 
 export interface GateOptions {
   /** Those of the run, as they are now; `null` where anybody may come in who can reach the address. */

@@ -46,6 +46,8 @@ await runProgram(async () => {
     port: options.port,
     tokens: options.tokens,
     tls: options.tls,
+    maxPeers: options.maxPeers,
+    maxMemoryBytes: options.maxMemoryBytes,
     recorder,
     summaryFile: (summary) => summaryFile(summary, experiment),
     logger,

@@ -1,6 +1,7 @@
 import { isModelPath } from '../src/models/names.ts';
 import type { MessageOf, PeerMessage } from '../src/protocol/messages.ts';
 import type { BestEvaluation, Evaluation } from '../src/results/types.ts';
+import { createTraffic, type Traffic } from './traffic.ts';
 
 type Hello = MessageOf<PeerMessage, 'hello'>;
 type Ready = MessageOf<PeerMessage, 'ready'>;
@@ -30,6 +31,8 @@ export interface Member {
   state: 'joining' | 'ready' | 'training' | 'done' | 'lost';
   /** When its connection began or, while it is not connected, ended; in milliseconds. */
   sinceMs: number;
+  /** When it last showed that it gets on, or could not, as it waited for an answer; in milliseconds. */
+  workedAtMs: number;
   ready: Ready | null;
   progress: MessageOf<PeerMessage, 'progress'> | null;
   /** Its last one, and its most accurate one. */
@@ -40,6 +43,7 @@ export interface Member {
   collapsed: string | null;
   bytesUp: number;
   bytesDown: number;
+  readonly traffic: Traffic;
 }
 
 export type Members = Map<string, Member>;
@@ -125,6 +129,7 @@ export function admit(members: Members, name: string, model: string, hello: Hell
     incarnation: hello.incarnation,
     connected: true,
     sinceMs: nowMs,
+    workedAtMs: nowMs,
   };
   if (known) {
     // What it had finished stays finished: it may be back only to hand in its results.
@@ -148,6 +153,7 @@ export function admit(members: Members, name: string, model: string, hello: Hell
     collapsed: null,
     bytesUp: 0,
     bytesDown: 0,
+    traffic: createTraffic(),
   };
   members.set(name, member);
   return member;

@@ -1,7 +1,9 @@
+import { totalmem } from 'node:os';
 import { Option } from 'commander';
 import { createCommand } from '../src/config/commandLine.ts';
 import { addExperimentOptions, overridesFrom } from '../src/config/flags.ts';
 import { loadExperiment } from '../src/config/load.ts';
+import { placesOf } from '../src/config/peers.ts';
 import type { Experiment } from '../src/config/schema.ts';
 import { parseSize } from '../src/config/size.ts';
 import { addOutputOptions } from '../src/config/trainingOptions.ts';
@@ -26,6 +28,10 @@ export interface CoordinatorOptions {
   /** The most bytes of the journal on the disk. */
   readonly maxJournalBytes: number;
   readonly logLevel: string;
+  /** Connections at a time. */
+  readonly maxPeers: number;
+  /** Bytes that may be held for peers. */
+  readonly maxMemoryBytes: number;
 }
 
 /** @throws {UsageError} for a wrong experiment, or an address that is not safe */
@@ -60,6 +66,18 @@ export async function parseCoordinatorOptions(argv: readonly string[]): Promise<
         '--tls-client-ca <file>',
         'certificates of authorities, as PEM: peers must have a certificate of one of them',
       ).env('CODISTILL_TLS_CLIENT_CA'),
+    )
+    .addOption(
+      new Option(
+        '--max-peers <number>',
+        'most connections at a time; default: twice the peers of the experiment, and 64',
+      ).env('CODISTILL_MAX_PEERS'),
+    )
+    .addOption(
+      new Option(
+        '--max-memory <size>',
+        "most memory for what peers have sent, such as 2GiB; default: half of this machine's",
+      ).env('CODISTILL_MAX_MEMORY'),
     );
   command.addOption(
     new Option('--max-journal <size>', 'most disk space for answers that peers may ask for again')
@@ -97,5 +115,25 @@ export async function parseCoordinatorOptions(argv: readonly string[]): Promise<
     dir: options.dir,
     maxJournalBytes: parseSize('--max-journal', options.maxJournal),
     logLevel: options.logLevel,
+    maxPeers: maxPeersOf(options.maxPeers, placesOf(experiment).length),
+    maxMemoryBytes: maxMemoryOf(options.maxMemory),
   };
+}
+
+/** A peer that comes back has two connections for a moment; the others are those that are not let in. */
+function maxPeersOf(text: string | undefined, places: number): number {
+  if (text === undefined) return 2 * places + 64;
+  const most = Number(text);
+  if (/^\d+$/.test(text) && most >= places) return most;
+  throw new UsageError(
+    `--max-peers: expected a whole number of at least ${places}, the peers of the experiment, got "${text}".`,
+  );
+}
+
+function maxMemoryOf(text: string | undefined): number {
+  if (text === undefined) {
+    // A container may have less than the machine; without a limit, this is absent, or beyond all memory.
+    return Math.floor(Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY) / 2);
+  }
+  return parseSize('--max-memory', text);
 }

@@ -2,19 +2,18 @@ import { decodeLabels } from '../src/protocol/classLabels.ts';
 
 /** A peer's final logits on the test set, put together from chunks. */
 export interface Predictions {
-  readonly logits: Float32Array;
-  readonly labels: Uint16Array;
+  /** Rows of the whole test set, as the peer declared and the run agreed on. */
+  readonly testSize: number;
+  readonly classes: number;
+  /** Those that were received, and room for some more: memory is taken as rows come, not as they are announced. */
+  logits: Float32Array;
+  labels: Uint16Array;
   /** Rows received so far; complete when it equals the test set's size. */
   rows: number;
 }
 
-/** @param testSize rows, as the peer declared and the run agreed on */
 export function createPredictions(testSize: number, classes: number): Predictions {
-  return {
-    logits: new Float32Array(testSize * classes),
-    labels: new Uint16Array(testSize),
-    rows: 0,
-  };
+  return { testSize, classes, logits: new Float32Array(0), labels: new Uint16Array(0), rows: 0 };
 }
 
 /**
@@ -29,8 +28,7 @@ export function addChunk(
   logits: Float32Array,
   labels: Uint8Array,
 ): string | null {
-  const testSize = predictions.labels.length;
-  const classes = predictions.logits.length / testSize;
+  const { testSize, classes } = predictions;
   const rows = logits.length / classes;
   if (offset + rows > testSize) {
     return `predictions.offset: expected at most ${testSize} rows in all, got rows ${offset} to ${offset + rows}`;
@@ -38,6 +36,7 @@ export function addChunk(
   if (offset > predictions.rows) {
     return `predictions.offset: expected the next row ${predictions.rows}, got ${offset}`;
   }
+  makeRoom(predictions, offset + rows);
   predictions.logits.set(logits, offset * classes);
   const known = decodeLabels(labels);
   const wrong = known.find((label) => label >= classes);
@@ -47,7 +46,18 @@ export function addChunk(
   return null;
 }
 
-/** Whether every row of the test set has come. */
-export function isComplete({ rows, labels }: Predictions): boolean {
-  return rows === labels.length;
+/** Twice the room when it is used up, but never more than the test set takes. */
+function makeRoom(predictions: Predictions, rows: number): void {
+  const { testSize, classes, logits, labels } = predictions;
+  if (rows <= labels.length) return;
+  const room = Math.min(testSize, Math.max(rows, 2 * labels.length));
+  predictions.logits = new Float32Array(room * classes);
+  predictions.logits.set(logits);
+  predictions.labels = new Uint16Array(room);
+  predictions.labels.set(labels);
+}
+
+/** Whether every row of the test set has come: then the arrays hold its rows, and nothing else. */
+export function isComplete({ rows, testSize }: Predictions): boolean {
+  return rows === testSize;
 }

@@ -5,6 +5,8 @@ export interface RoundsOptions {
   readonly quorum: number | 'all';
   /** How long a round waits for a student, in milliseconds. */
   readonly maxWaitMs: number;
+  /** The first round that students come to: the end of the burn-in. */
+  readonly firstRound: number;
 }
 
 /** A student or a teacher, as far as the rounds know it. */
@@ -62,6 +64,12 @@ export interface Rounds {
 
 export type MissReason = 'noTeachers' | 'quorum' | 'late' | 'refused';
 
+/**
+ * Why nobody learns from what a peer has sent: also that nobody was there to learn, that it had sent it already, or that
+ * it asks for an answer that was made while it was away.
+ */
+export type UnusedReason = MissReason | 'noStudents' | 'repeated' | 'recalled';
+
 export type RoundEffect =
   /** Make a target for each contributor from the others; in the fixed order of sums, by name. */
   | {
@@ -77,15 +85,30 @@ export type RoundEffect =
       /** Those who are away, and will ask for theirs when they are back. */
       readonly absent: ReadonlySet<string>;
     }
-  /** Tell a teacher that it can go on; `nextRound` when it fell behind and is to go on there. */
-  | { readonly type: 'advance'; readonly peer: string; readonly round: number; readonly nextRound?: number }
-  /** Tell a student to train on the labels alone; `nextRound` when it fell behind and is to go on there. */
+  /**
+   * Tell a teacher that it can go on; `nextRound` when it fell behind and is to go on there. `unused`: why nobody learned
+   * from what it sent; absent when its round was committed.
+   */
+  | {
+      readonly type: 'advance';
+      readonly peer: string;
+      readonly round: number;
+      readonly unused?: UnusedReason;
+      readonly nextRound?: number;
+    }
+  /** Nothing to answer: the first one counts, and is answered when the round closes. */
+  | { readonly type: 'repeated'; readonly peer: string; readonly round: number }
+  /**
+   * Tell a student to train on the labels alone; `nextRound` when it fell behind and is to go on there. `used`: others
+   * learned from what it sent.
+   */
   | {
       readonly type: 'noTarget';
       readonly peer: string;
       readonly round: number;
       readonly reason: MissReason;
       readonly detail: string;
+      readonly used?: true;
       readonly nextRound?: number;
     };
 

@@ -22,6 +22,12 @@ import type { Contribution, OpenRound, RoundEffect, Rounds, Student } from './ro
 /** Missed deadlines after which a student that fell behind is not awaited again before it is on time by itself. */
 const MAX_STRIKES = 3;
 
+/** Rounds that a peer may have open at a time: that of its batch, and one that it gave up waiting for. */
+const MAX_UNANSWERED = 2;
+
+/** Rounds that a peer may be ahead of all others: it trained on while it was away. */
+const MAX_LEAD = 1_000;
+
 export interface Joining {
   readonly teaches: boolean;
   readonly learns: boolean;
@@ -90,6 +96,8 @@ export function contribute(rounds: Rounds, contribution: Contribution, nowMs: nu
   student.busy = false;
   const existing = rounds.open.get(round);
   if (!existing && round <= rounds.lastClosed) return [answerLate(rounds, student, peer, round, nowMs)];
+  const excess = excessOf(rounds, peer, round);
+  if (excess !== null) return reject(rounds, peer, round, excess);
 
   student.round = Math.max(student.round, round);
   Object.assign(student, { lagging: false, behind: false });
@@ -104,10 +112,23 @@ export function contribute(rounds: Rounds, contribution: Contribution, nowMs: nu
   const open: OpenRound = existing ?? { batch, view, openedAtMs: null, contributions: new Map() };
   rounds.open.set(round, open);
   if (student.learns) open.openedAtMs ??= nowMs;
-  // The first one counts: a repetition after a reconnect is answered when the round closes.
-  if (!open.contributions.has(peer)) open.contributions.set(peer, payload);
+  const repeated = open.contributions.has(peer);
+  if (!repeated) open.contributions.set(peer, payload);
   student.strikes = Math.max(0, student.strikes - 1);
-  return settleAll(rounds);
+  return [...(repeated ? [{ type: 'repeated' as const, peer, round }] : []), ...settleAll(rounds)];
+}
+
+/** Why a peer may not have one more round open, so that no peer can fill the memory or leave the others far behind. */
+function excessOf({ open, lastClosed, options }: Rounds, peer: string, round: number): string | null {
+  const frontier = Math.max(lastClosed, options.firstRound - 1, ...open.keys());
+  if (round > frontier + MAX_LEAD) {
+    return `round ${round} is more than ${MAX_LEAD} ahead of the others, who are at round ${frontier + 1}`;
+  }
+  const unanswered = [...open].filter(
+    ([each, { contributions }]) => each !== round && contributions.has(peer),
+  );
+  if (unanswered.length < MAX_UNANSWERED) return null;
+  return `this peer has ${unanswered.length} rounds without an answer already`;
 }
 
 /** Logits that cannot be used, such as non-finite ones: the student is answered, and not awaited in this round. */
@@ -205,7 +226,6 @@ function close(rounds: Rounds, round: number): RoundEffect[] {
   const [teachers, learners] = [those('teaches'), those('learns')];
   const others = byName.map(([peer]) => peer).filter((peer) => !learners.includes(peer));
   if (learners.length === 0) return others.map((peer) => skipAhead(rounds, peer, round));
-  const advances = others.map((peer): RoundEffect => ({ type: 'advance', peer, round }));
   const { quorum } = rounds.options;
   const needed = quorum === 'all' ? 1 : quorum;
   // A student is no teacher of its own.
@@ -218,8 +238,9 @@ function close(rounds: Rounds, round: number): RoundEffect[] {
     ...{ type: 'commit', round, batch, view, contributions: byName },
     ...{ teachers: new Set(teachers), learners: new Set(taught), absent: new Set(absent) },
   };
+  const used = taught.length + absent.length > 0;
   return [
-    ...(taught.length + absent.length > 0 ? [commit] : []),
+    ...(used ? [commit] : []),
     ...without.map((peer): RoundEffect => {
       const others = othersOf(peer);
       const reason = others === 0 ? 'noTeachers' : 'quorum';
@@ -227,9 +248,14 @@ function close(rounds: Rounds, round: number): RoundEffect[] {
         others === 0
           ? 'nobody who teaches sent anything for this batch'
           : `${others} teachers, the quorum is ${needed}`;
-      return { type: 'noTarget', peer, round, reason, detail };
+      return { type: 'noTarget', peer, round, reason, detail, ...(used && { used: true as const }) };
     }),
-    ...advances,
+    ...others.map(
+      (peer): RoundEffect => ({
+        ...{ type: 'advance', peer, round },
+        ...(!used && { unused: 'quorum' as const }),
+      }),
+    ),
   ];
 }
 
@@ -244,9 +270,10 @@ function absentStudents(rounds: Rounds, round: number): string[] {
 /** The answer to a teacher of a round without students: to go on where the students are. */
 function skipAhead(rounds: Rounds, peer: string, round: number): RoundEffect {
   const nextRound = roundsOfStudents(rounds).find((each) => each > round);
-  if (nextRound === undefined) return { type: 'advance', peer, round };
+  const advance = { type: 'advance', peer, round, unused: 'noStudents' } as const;
+  if (nextRound === undefined) return advance;
   rounds.students.get(peer)!.resumesAt = nextRound;
-  return { type: 'advance', peer, round, nextRound };
+  return { ...advance, nextRound };
 }
 
 function answerLate(
@@ -263,7 +290,7 @@ function answerLate(
   student.round = Math.max(student.round, round);
   student.lagging = student.strikes >= MAX_STRIKES;
   student.behind = false;
-  if (!student.learns) return { type: 'advance', peer, round, nextRound };
+  if (!student.learns) return { type: 'advance', peer, round, unused: 'late', nextRound };
   const detail = `round ${round} is closed; the others are at round ${nextRound}`;
   return { type: 'noTarget', peer, round, reason: 'late', detail, nextRound };
 }

@@ -11,6 +11,7 @@ import { malformed, perform, receiveCheckpoint, receiveLogits, teachesIn } from 
 import { keyText } from './identity.ts';
 import { admit, byName, type Member, mismatch, takePlace } from './members.ts';
 import { misfit } from './misfit.ts';
+import { excuseWaiting, isStuck, workPatienceMs } from './patience.ts';
 import { addChunk, createPredictions } from './predictions.ts';
 import { heard, join, leave, tick } from './rounds.ts';
 import { type Run, type RunEffect, SLOW_START_LEASES } from './runState.ts';
@@ -97,6 +98,7 @@ function welcome(run: Run, member: Member): MessageOf<CoordinatorMessage, 'welco
 /** Any further message of a peer. */
 export function receive(run: Run, peer: string, message: PeerMessage, nowMs: number): RunEffect[] {
   const member = run.members.get(peer)!;
+  member.workedAtMs = nowMs;
   switch (message.type) {
     case 'hello':
       return malformed(run, peer, 'hello: expected once, as the first message of a connection');
@@ -153,6 +155,7 @@ export function disconnected(
   connection: number,
   reason: string,
   nowMs: number,
+  code?: number,
 ): RunEffect[] {
   if (run.connections.get(peer) !== connection) return [];
   run.connections.delete(peer);
@@ -162,20 +165,18 @@ export function disconnected(
   if (run.phase === 'finished' || member.state === 'done') return [];
   if (run.phase === 'waiting') run.members.delete(peer);
   return [
-    { type: 'event', record: { event: 'left', peer, reason } },
+    { type: 'event', record: { event: 'left', peer, reason, ...(code !== undefined && { code }) } },
     ...perform(run, leave(run.rounds, peer, false)),
   ];
 }
 
-/** Lets time pass: deadlines of rounds, leases of peers that are away, or back without getting ready. */
+/** Lets time pass: deadlines of rounds, leases of peers that are away, back without getting ready, or stuck. */
 export function advance(run: Run, nowMs: number): RunEffect[] {
-  const lost = byName(run.members).filter(
-    (m) => m.state !== 'done' && m.state !== 'lost' && nowMs - m.sinceMs >= allowanceMs(run, m),
-  );
-  const effects = lost.flatMap((member): RunEffect[] => {
+  excuseWaiting(run, nowMs);
+  const lost = byName(run.members).flatMap((member): RunEffect[] => {
+    const reason = whyLost(run, member, nowMs);
+    if (reason === null) return [];
     const { name, connected } = member;
-    const seconds = allowanceMs(run, member) / 1000;
-    const reason = connected ? `not ready within ${seconds} s` : `away for ${seconds} s`;
     member.state = 'lost';
     const event: RunEffect = { type: 'event', record: { event: 'lost', peer: name, reason } };
     const gone = [event, ...perform(run, leave(run.rounds, name, true))];
@@ -186,11 +187,18 @@ export function advance(run: Run, nowMs: number): RunEffect[] {
     ];
   });
   if (lost.length > 0) keep(run);
-  return [
-    ...effects,
-    ...perform(run, tick(run.rounds, nowMs)),
-    ...(lost.length > 0 ? finishIfOver(run) : []),
-  ];
+  return [...lost, ...perform(run, tick(run.rounds, nowMs)), ...(lost.length > 0 ? finishIfOver(run) : [])];
+}
+
+/** Why a peer has lost its place by now; `null` while it has not. */
+function whyLost(run: Run, member: Member, nowMs: number): string | null {
+  const { connected, state, sinceMs } = member;
+  if (state === 'done' || state === 'lost') return null;
+  const allowance = allowanceMs(run, member);
+  if (nowMs - sinceMs >= allowance)
+    return connected ? `not ready within ${allowance / 1000} s` : `away for ${allowance / 1000} s`;
+  if (!isStuck(run, member, nowMs)) return null;
+  return `no sign of work for ${Math.round(workPatienceMs(run, member) / 1000)} s, while others wait`;
 }
 
 /** How long a peer may stay as it is. Before the start, others wait for one that loads: a person sees it, and decides. */
@@ -236,6 +244,7 @@ function start(run: Run, members: readonly Member[], nowMs: number): RunEffect[]
   const effects = members.map((member): RunEffect => {
     const { name, role } = member;
     member.state = 'training';
+    member.workedAtMs = nowMs;
     const teaches = teachesIn(run, member);
     const learns = role === 'student';
     // A teacher keeps nothing, and goes where the students are.

@@ -9,6 +9,7 @@ import type { Members, Place } from './members.ts';
 import type { Predictions } from './predictions.ts';
 import { createRounds, type MissReason, type Rounds } from './roundState.ts';
 import type { RecentRounds } from './targets.ts';
+import { createFrameCounts, type FrameCounts } from './traffic.ts';
 
 /** Leases that a peer may take to load, or for its first step, which compiles kernels on some devices. */
 export const SLOW_START_LEASES = 10;
@@ -25,6 +26,8 @@ export interface Run {
   readonly options: RunOptions;
   readonly journal: Journal;
   phase: 'waiting' | 'training' | 'finished';
+  /** When the peers of an interrupted run have had their time to hand in results; `null`: it goes on. */
+  drainingUntilMs: number | null;
   readonly members: Members;
   /** The connection of each peer that has one. */
   readonly connections: Map<string, number>;
@@ -37,6 +40,8 @@ export interface Run {
   committed: number;
   readonly missed: Record<MissReason, number>;
   readonly predictions: Map<string, Predictions>;
+  /** Frames from before the start, and of connections without a name. */
+  readonly lobby: FrameCounts;
 }
 
 /** What follows from an event; performed by the server. */
@@ -55,19 +60,22 @@ export type RunEffect =
   | { readonly type: 'finished' };
 
 export function createRun(options: RunOptions, journal: Journal = memoryJournal()): Run {
-  const { quorum, maxWait } = options.settings.exchange;
+  const { exchange, distill } = options.settings;
+  const { quorum, maxWait } = exchange;
   return {
     options,
     journal,
     phase: 'waiting',
+    drainingUntilMs: null,
     members: new Map(),
     connections: new Map(),
     keys: new Map(),
-    rounds: createRounds({ quorum, maxWaitMs: maxWait }),
+    rounds: createRounds({ quorum, maxWaitMs: maxWait, firstRound: distill.burnInSteps }),
     wants: null,
     recent: [],
     committed: 0,
     missed: { noTeachers: 0, quorum: 0, late: 0, refused: 0 },
     predictions: new Map(),
+    lobby: createFrameCounts(),
   };
 }

@@ -2,23 +2,29 @@ import type { TLSSocket } from 'node:tls';
 import { WebSocketServer } from 'ws';
 import type { Logger } from '../src/logger.ts';
 import { CloseCode } from '../src/protocol/closeCodes.ts';
-import { frameLimit, MAX_FRAME_BYTES, PRE_AUTH_FRAME_BYTES } from '../src/protocol/limits.ts';
+import { MAX_FRAME_BYTES } from '../src/protocol/limits.ts';
 import { SUBPROTOCOL } from '../src/protocol/messages.ts';
 import type { Recorder } from '../src/results/recorder.ts';
 import type { MethodSummary } from '../src/results/types.ts';
 import type { Token } from '../src/token.ts';
+import { countEnd, createConnectionCounts, whyFull } from './admission.ts';
 import { type Attempts, countFailure } from './attempts.ts';
 import { adoptConnection, type Connection } from './connections.ts';
-import { createGate, isLoopback } from './gate.ts';
+import { createGate, isLoopback, type Verdict } from './gate.ts';
+import { createHandlers } from './handlers.ts';
 import { createPages, listen } from './http.ts';
 import { createIntroductions } from './introduction.ts';
+import { createMemoryAccount, heldBytes } from './memory.ts';
+import { createMetrics } from './metrics.ts';
+import { patienceMs } from './patience.ts';
 import { nextDeadlineMs } from './rounds.ts';
-import { advance, disconnected, receive } from './run.ts';
-import { type Run, type RunEffect, SLOW_START_LEASES } from './runState.ts';
-import { statusOf, whatIsWaitedFor } from './status.ts';
+import { advance } from './run.ts';
+import type { Run, RunEffect } from './runState.ts';
+import { statusOf, whyNotReady } from './status.ts';
 import { summarise } from './summary.ts';
 import { type ServerTls, tlsFailure } from './tls.ts';
 import { isAmong } from './tokens.ts';
+import { whatIsWaitedFor } from './waits.ts';
 import { refuseUpgrade } from './web.ts';
 
 export interface ServerOptions {
@@ -29,6 +35,10 @@ export interface ServerOptions {
   readonly tokens: readonly Token[] | null;
   /** `null`: plain HTTP. */
   readonly tls: ServerTls | null;
+  /** Connections at a time; any number when absent. */
+  readonly maxPeers?: number;
+  /** Bytes that may be held for peers; any number when absent. */
+  readonly maxMemoryBytes?: number;
   readonly recorder: Recorder;
   /** Makes what is written as `summary.json` of what came out. */
   readonly summaryFile: (summary: MethodSummary) => unknown;
@@ -54,6 +64,12 @@ const PING_EVERY_MS = 5_000;
 const TELL_EVERY_MS = 5_000;
 /** Time that interrupted peers have to hand in what they have. */
 const DRAIN_MS = 1_500;
+/** How long a peer that does not compute may read nothing of what was sent to it, in milliseconds. */
+const READING_MS = 10_000;
+/** Pieces that one message may come in. */
+const MAX_FRAGMENTS = 4_096;
+/** Chunks of the network that one message may come in: a slow line brings few bytes at a time. */
+const MAX_CHUNKS = 262_144;
 /** Time that peers have to hear the last words and close their connections. */
 const FAREWELL_MS = 1_000;
 
@@ -63,6 +79,10 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   const now = (): number => performance.now();
   const startedAtMs = now();
   const connections = new Map<number, Connection>();
+  const counts = createConnectionCounts();
+  const held = (): number =>
+    [...connections.values()].reduce((sum, each) => sum + each.queuedBytes(), heldBytes(run));
+  const memory = createMemoryAccount(options.maxMemoryBytes ?? Number.POSITIVE_INFINITY, held);
   let { tokens } = options;
   let nextId = 1;
   let interrupted = false;
@@ -79,18 +99,12 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   const perform = (effects: readonly RunEffect[]): void => {
     for (const effect of effects) {
       switch (effect.type) {
-        case 'attach': {
-          const connection = connections.get(effect.connection);
-          if (connection) connection.peer = effect.peer;
+        case 'attach':
+          connections.get(effect.connection)?.admit(effect.peer);
           break;
-        }
-        case 'send': {
-          const connection = connections.get(effect.connection);
-          const bytes = connection?.send(effect.message, effect.frame) ?? 0;
-          const member = run.members.get(connection?.peer ?? '');
-          if (member) member.bytesDown += bytes;
+        case 'send':
+          connections.get(effect.connection)?.send(effect.message, effect.frame);
           break;
-        }
         case 'close':
           connections.get(effect.connection)?.close(effect.code, effect.reason);
           break;
@@ -109,6 +123,9 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     schedule();
   };
 
+  const patienceOf = ({ peer }: Connection, usualMs: number): number =>
+    patienceMs(run, run.members.get(peer ?? ''), usualMs);
+
   /** One timer for everything that time alone brings about; however often messages come, they do not put it off. */
   const schedule = (): void => {
     clearTimeout(timer);
@@ -119,10 +136,21 @@ export async function startServer(options: ServerOptions): Promise<Server> {
 
   const onTime = (): void => {
     lookedAtMs = now();
+    try {
+      look();
+    } catch (error) {
+      logger.error({ err: error }, 'failed');
+      schedule();
+    }
+  };
+
+  const look = (): void => {
+    for (const connection of connections.values()) connection.cutIfStuck(patienceOf(connection, READING_MS));
     if (now() - pingedAtMs >= PING_EVERY_MS) {
       pingedAtMs = now();
       for (const connection of connections.values()) {
-        if (now() - connection.heardAtMs > silenceLimitMs(run, connection.peer)) connection.terminate();
+        const allowedMs = patienceOf(connection, run.options.settings.exchange.lease);
+        if (now() - connection.heardAtMs > allowedMs) connection.terminate();
         else connection.ping();
       }
     }
@@ -155,18 +183,35 @@ export async function startServer(options: ServerOptions): Promise<Server> {
       if (connections.size === 0) resolve();
     });
 
-  const countUp = ({ peer }: Connection, bytes: number): void => {
-    const member = run.members.get(peer ?? '');
-    if (member) member.bytesUp += bytes;
-  };
-
   const gate = createGate({ tokens: () => tokens, loopback: isLoopback(options.host), now });
   const introductions = createIntroductions(run);
-  const http = createPages(gate, options.tls, () => statusOf(run, now(), startedAtMs));
+  /** Of the other ends of connections. */
+  const addresses = new Map<number, string | undefined>();
+  const events = createHandlers({
+    ...{ run, now, recorder, logger, perform, counts },
+    hasRoomFor: memory.hasRoomFor,
+    introduce: (from, message) => introductions.receive(from, addresses.get(from.id), message, now()),
+    addressOf: ({ id }) => addresses.get(id),
+    gone(connection) {
+      connections.delete(connection.id);
+      addresses.delete(connection.id);
+      introductions.forget(connection.id);
+      if (connections.size === 0) onAllClosed?.();
+    },
+  });
+
+  const metrics = createMetrics({ run, now, startedAtMs, connections, counts, heldBytes: held });
+  const http = createPages(gate, options.tls, {
+    status: () => statusOf(run, now(), startedAtMs),
+    metrics: metrics.read,
+    whyNotReady: () => whyNotReady(run),
+  });
   const webSockets = new WebSocketServer({
     noServer: true,
     path: '/ws',
     maxPayload: MAX_FRAME_BYTES,
+    maxFragments: MAX_FRAGMENTS,
+    maxBufferedChunks: MAX_CHUNKS,
     perMessageDeflate: false,
     handleProtocols: (offered) => (offered.has(SUBPROTOCOL) ? SUBPROTOCOL : false),
   });
@@ -178,42 +223,23 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     logger.warn({ address, reason: tlsFailure(error, socket) }, 'no TLS connection');
   });
   http.on('upgrade', (request, socket, head) => {
-    const address = request.socket.remoteAddress;
-    const verdict = gate.upgrade(request);
+    const full = whyFull(connections.values(), options.maxPeers ?? Number.POSITIVE_INFINITY);
+    const verdict =
+      full === null
+        ? gate.upgrade(request)
+        : ({ admitted: false, status: 503, reason: full } satisfies Verdict);
     // One without a token gets its close code, which tells it not to come back, unless it was told often enough.
     if (!verdict.admitted && verdict.status !== 401) {
+      countEnd(counts.refused, verdict.status);
       refuseUpgrade(socket, verdict);
       return;
     }
     webSockets.handleUpgrade(request, socket, head, (webSocket) => {
       const token = verdict.admitted ? verdict.token : null;
-      const connection = adoptConnection(nextId++, webSocket, token, now, {
-        frameLimit: ({ peer }) => frameLimitOf(run, peer),
-        message(from, message, bytes) {
-          if (from.peer === null) {
-            perform(introductions.receive(from, address, message, now()));
-            countUp(from, bytes);
-          } else {
-            // Counted before its effects: the last message of a run is in the summary that it brings about.
-            countUp(from, bytes);
-            perform(receive(run, from.peer, message, now()));
-          }
-        },
-        invalid(from, error) {
-          const peer = from.peer === null ? {} : { peer: from.peer };
-          recorder.event({ event: 'malformed', ...peer, reason: error.message });
-          logger.warn({ ...peer, reason: error.message }, 'malformed');
-        },
-        closed(from, reason) {
-          connections.delete(from.id);
-          introductions.forget(from.id);
-          if (connections.size === 0) onAllClosed?.();
-          if (from.peer !== null) perform(disconnected(run, from.peer, from.id, reason, now()));
-        },
-      });
+      const connection = adoptConnection(nextId++, webSocket, token, now, events);
       connections.set(connection.id, connection);
+      addresses.set(connection.id, request.socket.remoteAddress);
       if (!verdict.admitted) {
-        logger.warn({ address, reason: verdict.reason }, 'refused');
         connection.close(CloseCode.unauthorized, verdict.reason);
       } else if (webSocket.protocol !== SUBPROTOCOL) {
         connection.close(CloseCode.protocolVersion, `expected the subprotocol ${SUBPROTOCOL}`);
@@ -243,6 +269,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
           ({ connected, state, done }) => connected && state !== 'done' && !done,
         );
       const deadline = now() + DRAIN_MS;
+      run.drainingUntilMs = deadline;
       const poll = (): void => {
         if (run.phase === 'finished') return;
         if (alive() && now() < deadline) setTimeout(poll, 50);
@@ -252,6 +279,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     },
     async close() {
       clearTimeout(timer);
+      metrics.close();
       // A closing handshake follows what was sent before; cutting the connection would throw that away.
       for (const connection of connections.values()) connection.close(CloseCode.finished, 'the run is over');
       const farewell = setTimeout(() => {
@@ -264,25 +292,4 @@ export async function startServer(options: ServerOptions): Promise<Server> {
       await new Promise((resolve) => http.close(resolve));
     },
   };
-}
-
-/** The most bytes of a frame: little from strangers, and from a peer that is ready what the run's tensors take. */
-function frameLimitOf(run: Run, peer: string | null): number {
-  if (peer === null) return PRE_AUTH_FRAME_BYTES;
-  const classes = run.members.get(peer)?.ready?.classes;
-  // Encodings of features are of any size: maps of layers are megabytes.
-  if (classes === undefined || run.wants?.encodings.length) return MAX_FRAME_BYTES;
-  return frameLimit(run.options.settings.data.batchSize, classes);
-}
-
-/**
- * How long a peer may be silent. Computing blocks a peer's event loop, and with it the answers to pings: slow steps
- * give more time, and the first step more again.
- */
-function silenceLimitMs(run: Run, peer: string | null): number {
-  const { exchange, data } = run.options.settings;
-  const member = run.members.get(peer ?? '');
-  const rate = member?.progress?.imagesPerSecond;
-  if (!rate) return SLOW_START_LEASES * exchange.lease;
-  return Math.max(exchange.lease, 3 * ((data.batchSize / rate) * 1000));
 }

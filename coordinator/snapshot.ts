@@ -3,6 +3,7 @@ import type { RunSnapshot } from './journal/types.ts';
 import { byName, type Member } from './members.ts';
 import { expectBack, leave } from './rounds.ts';
 import type { Run } from './runState.ts';
+import { createTraffic } from './traffic.ts';
 
 /** What a journal keeps of a run. */
 export function snapshotOf(run: Run): RunSnapshot {
@@ -11,7 +12,9 @@ export function snapshotOf(run: Run): RunSnapshot {
     ...{ id: options.id, phase, wants, committed, missed: { ...missed } },
     keys: [...keys],
     lastClosed: rounds.lastClosed,
-    members: byName(members).map(({ connected, sinceMs, progress, ...member }) => member),
+    members: byName(members).map(
+      ({ connected, sinceMs, workedAtMs, progress, traffic, ...member }) => member,
+    ),
   };
 }
 
@@ -31,7 +34,11 @@ export function restore(run: Run, left: RunSnapshot, nowMs: number): void {
   for (const kept of left.members) {
     // Who had finished is still there, and hands it in again; who was stopped may be started again with the coordinator.
     const state = kept.state === 'lost' && !kept.done ? 'lost' : 'training';
-    const member: Member = { ...kept, state, connected: false, sinceMs: nowMs, progress: null, done: null };
+    const member: Member = {
+      ...{ ...kept, state, connected: false, sinceMs: nowMs, workedAtMs: nowMs, progress: null, done: null },
+      // Rounds that were open are gone: what is counted begins anew, so that the sums stay right.
+      traffic: createTraffic(),
+    };
     run.members.set(member.name, member);
     const part = { teaches: teachesIn(run, member), learns: member.role === 'student' };
     expectBack(run.rounds, member.name, nowMs, part);

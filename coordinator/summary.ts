@@ -6,6 +6,7 @@ import { agreement, evaluateLogits } from '../src/training/metrics.ts';
 import { byName, type Member } from './members.ts';
 import { isComplete } from './predictions.ts';
 import type { Run } from './runState.ts';
+import { summariseTraffic } from './traffic.ts';
 
 /**
  * What came out of a run: each peer, the ensemble of the peers, and the exchange between them. Everything about quality
@@ -32,7 +33,10 @@ export function summarise(run: Run, interrupted: boolean, seconds: number): Meth
     ensemble:
       several && labels ? evaluateLogits(meanOfAll(logits, labels.length, classes), labels, classes) : null,
     agreement: several ? agreement(logits, classes) : null,
-    exchange: { rounds: run.committed, missed: { ...run.missed }, staleness: 0 },
+    exchange: {
+      ...{ rounds: run.committed, missed: { ...run.missed }, staleness: 0 },
+      ...summariseTraffic(run),
+    },
     interrupted,
     seconds,
   };

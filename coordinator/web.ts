@@ -55,6 +55,6 @@ function extraHeaders(status: number): Record<string, string> {
     'content-type': 'application/json',
     'cache-control': 'no-store',
     ...(status === 401 && { 'www-authenticate': 'Bearer' }),
-    ...(status === 429 && { 'retry-after': '1' }),
+    ...((status === 429 || status === 503) && { 'retry-after': '1' }),
   };
 }

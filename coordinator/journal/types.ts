@@ -18,7 +18,7 @@ export interface AnsweredRound extends Counters {
 }
 
 /** What is kept of a member: all but what it tells anew when it is back. */
-export type KeptMember = Omit<Member, 'connected' | 'sinceMs' | 'progress'>;
+export type KeptMember = Omit<Member, 'connected' | 'sinceMs' | 'workedAtMs' | 'progress' | 'traffic'>;
 
 /** All of a run but its open rounds: what a coordinator needs to go on with it. */
 export interface RunSnapshot extends Counters {

@@ -53,6 +53,8 @@ export interface EventRecord {
   readonly peer?: string;
   readonly round?: number;
   readonly reason?: string;
+  /** The WebSocket close code, where a connection ended. */
+  readonly code?: number;
   /** The name of the token that the peer joined with. */
   readonly token?: string;
 }
@@ -104,13 +106,53 @@ export interface PeerSummary {
   readonly weightsDigest: string | null;
 }
 
-export interface ExchangeSummary {
+/** With what became of all that peers sent, where there was a coordinator. */
+export interface ExchangeSummary extends Partial<TrafficSummary> {
   /** Rounds in which at least one student got a target. */
   readonly rounds: number;
   /** (student, round) pairs that were answered without a target, by reason. */
   readonly missed: Readonly<Record<string, number>>;
   /** Mean steps between a prediction and its use; 0 in lockstep. */
   readonly staleness: number;
+}
+
+/** Sums over all peers. Nothing is dropped without being counted under a reason. */
+export interface TrafficSummary {
+  readonly frames: FrameTally;
+  readonly contributions: ContributionTally;
+  readonly answers: AnswerTally;
+  /** Of weights that students exchange, each counted for each receiver: sent and, for want of room, left out. */
+  readonly pieces: { readonly sent: number; readonly dropped: number };
+}
+
+/** WebSocket messages that came: received = accepted + refused. */
+export interface FrameTally {
+  readonly received: number;
+  readonly accepted: number;
+  /** By the name of the close code that each led to; `afterClose`: its connection was being closed already. */
+  readonly refused: Readonly<Record<string, number>>;
+}
+
+/** What peers said about batches: received = committed + unused + open. */
+export interface ContributionTally {
+  readonly received: number;
+  /** Of rounds that gave at least one student a target. */
+  readonly committed: number;
+  /** By reason: those of a missed target; `noStudents`, where only teachers had sent; `repeated` or `recalled`, after a reconnect. */
+  readonly unused: Readonly<Record<string, number>>;
+  /** Of rounds that were open when the run ended. */
+  readonly open: number;
+}
+
+/** Contributions received = targets + noTargets + advances + undelivered + unused.repeated + open. */
+export interface AnswerTally {
+  readonly targets: number;
+  readonly noTargets: number;
+  readonly advances: number;
+  /** To peers that were away when their answer was made. */
+  readonly undelivered: number;
+  /** Among noTargets, those that took the place of a target that a peer did not read before the next one was made. */
+  readonly replaced: number;
 }
 
 /** The result of one training with one method: what stands under `compare`, and at the top level of `summary.json`. */
@@ -176,6 +218,18 @@ export interface PeerStatus {
   readonly collapsed: string | null;
 }
 
+/**
+ * One thing that a run waits for: peers that are to `join` or to `load`; a `round`, for those who have not sent; the
+ * `students`, where teachers are early; a peer that is `away`; the `end`, for students that are not done; a `drain`, for
+ * results of peers when the run is stopped.
+ */
+export interface WaitStatus {
+  readonly kind: 'join' | 'load' | 'round' | 'students' | 'away' | 'end' | 'drain';
+  readonly peers: readonly string[];
+  /** How long it has lasted; null where that is not known. */
+  readonly seconds: number | null;
+}
+
 /** How a run goes: what the coordinator serves as `/status.json`. */
 export interface RunStatus {
   readonly run: string;
@@ -183,6 +237,8 @@ export interface RunStatus {
   readonly phase: 'waiting' | 'training' | 'finished';
   /** For whom or what the run waits, since when, and what happens next, in a sentence; null while it goes on. */
   readonly waitingFor: string | null;
+  /** The same as data, wait by wait; absent of a training without a coordinator. */
+  readonly waits?: readonly WaitStatus[];
   readonly peers: readonly PeerStatus[];
   readonly rounds: {
     /** Rounds closed with a target for at least one student. */

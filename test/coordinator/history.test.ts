@@ -1,10 +1,12 @@
 import { describe, expect, it } from 'vitest';
+import { receiveFrame } from '../../coordinator/frames.ts';
 import type { RoundEffect } from '../../coordinator/roundState.ts';
 import { contribute, heard, leave, tick } from '../../coordinator/rounds.ts';
-import { advance, disconnected, hello, receive } from '../../coordinator/run.ts';
+import { advance, disconnected } from '../../coordinator/run.ts';
 import type { Run, RunEffect } from '../../coordinator/runState.ts';
 import { statusOf } from '../../coordinator/status.ts';
 import { summarise } from '../../coordinator/summary.ts';
+import { openOf, summariseTraffic, type Traffic } from '../../coordinator/traffic.ts';
 import type { PeerMessage } from '../../src/protocol/messages.ts';
 import { createRandom } from '../../src/random.ts';
 import {
@@ -24,6 +26,7 @@ import {
   roleOf,
   roundsOf,
   rowsOf,
+  sentBy,
   settingsWith,
   startedRun,
 } from './support.ts';
@@ -94,6 +97,7 @@ describe('rounds with any history', () => {
       const away = { a: false, t: false };
       const follow = (effects: readonly RoundEffect[]): void => {
         for (const effect of effects) {
+          if (effect.type === 'repeated') continue;
           const peer = (effect.type === 'commit' ? 'a' : effect.peer) as 'a' | 't';
           const skip = effect.type === 'commit' ? undefined : effect.nextRound;
           waits[peer] = false;
@@ -124,7 +128,10 @@ describe('a run with any history', () => {
   const settings = ([1, 2, 'all'] as const).map((quorum) => settingsWith({ quorum }));
 
   /** What a server does: no message of a connection that was closed, and one notice of its end. */
-  function playHistory(seed: number): Run {
+  function playHistory(
+    seed: number,
+    observe: (run: Run, effects: readonly RunEffect[]) => void = () => {},
+  ): Run {
     const random = createRandom('run history', seed);
     const pick = <T>(items: readonly T[]): T => items[random.below(items.length)]!;
     const names = pick([
@@ -138,6 +145,7 @@ describe('a run with any history', () => {
     const run = pick([emptyRun, startedRun])(names, pick(settings));
     const peers = new Map([...run.connections].map(([name, connection]) => [connection, name]));
     const follow = (effects: readonly RunEffect[], now: number): void => {
+      observe(run, effects);
       for (const effect of effects) if (effect.type === 'attach') peers.set(effect.connection, effect.peer);
       for (const [connection, , reason] of closesOf(effects)) drop(connection, reason, now);
     };
@@ -171,14 +179,16 @@ describe('a run with any history', () => {
       const action = random.below(20);
       if (action < 2 || connection === undefined) {
         const incarnation = pick(['life-of-a', 'life-of-b']);
-        follow(hello(run, 1000 + step, helloOf(pick([...names, 'x']), { incarnation }), now), now);
+        const message = helloOf(pick([...names, 'x']), { incarnation });
+        follow(receiveFrame(run, { id: 1000 + step, peer: null }, message, now), now);
       } else if (action === 2) drop(connection, 'gone', now);
       else if (action === 3) follow(advance(run, now), now);
       else {
         const peer = peers.get(connection)!;
         const joining = run.members.get(peer)!.state === 'joining';
         const message = action < 6 ? pick(rare)(peer) : joining ? readyOf(peer) : pick(usual)(peer);
-        follow(receive(run, peer, message, now), now);
+        const room = random.below(30) > 0;
+        follow(receiveFrame(run, { id: connection, peer }, message, now, { room }), now);
       }
     }
     for (const [connection] of peers) drop(connection, 'gone', now);
@@ -205,4 +215,46 @@ describe('a run with any history', () => {
     expect(finished).toBeGreaterThan(50);
     expect(committed).toBeGreaterThan(50);
   });
+
+  it('counts what became of every frame, contribution and answer, so that the sums are right at any time', () => {
+    const total = { refused: 0, unused: new Set<string>(), undelivered: 0 };
+    for (let seed = 0; seed < 200; seed++) {
+      const answers = { target: 0, noTarget: 0, advance: 0 };
+      const run = playHistory(seed, (at, effects) => {
+        for (const [, { type }] of sentBy(effects)) if (type in answers) answers[type as 'target'] += 1;
+        const wrong = [...at.members.values()].filter(
+          ({ name, traffic }) => !sumsAreRight(traffic, openOf(at, name)),
+        );
+        if (wrong.length > 0) expect(wrong, `seed ${seed}`).toEqual([]);
+      });
+      const { frames, contributions, answers: counted } = summariseTraffic(run);
+      expect({ ...answers }, `seed ${seed}`).toEqual({
+        ...{ target: counted.targets, noTarget: counted.noTargets, advance: counted.advances },
+      });
+      expect(frames.received, `seed ${seed}`).toBe(frames.accepted + sum(frames.refused));
+      total.refused += sum(frames.refused);
+      total.undelivered += counted.undelivered;
+      for (const reason of Object.keys(contributions.unused)) total.unused.add(reason);
+    }
+    // The histories have seen everything that there is to count.
+    expect(total.refused).toBeGreaterThan(100);
+    expect(total.undelivered).toBeGreaterThan(10);
+    expect([...total.unused].toSorted()).toEqual([
+      ...['late', 'noStudents', 'noTeachers', 'quorum', 'recalled', 'refused', 'repeated'],
+    ]);
+  });
 });
+
+const sum = (counts: Readonly<Record<string, number>>): number =>
+  Object.values(counts).reduce((total, times) => total + times, 0);
+
+/** Plain comparisons: `expect` is slow, and this is asked many times. */
+function sumsAreRight({ frames, contributions, answers }: Traffic, open: number): boolean {
+  const { received, committed, unused } = contributions;
+  const { targets, noTargets, advances, undelivered } = answers;
+  return (
+    frames.received === frames.accepted + sum(frames.refused) &&
+    received === committed + sum(unused) + open &&
+    received === targets + noTargets + advances + undelivered + unused.repeated + open
+  );
+}

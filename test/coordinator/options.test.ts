@@ -57,6 +57,8 @@ describe('parseCoordinatorOptions', () => {
       dir: 'd',
       maxJournalBytes: 256 * 1024 ** 2,
       logLevel: 'info',
+      maxPeers: 68,
+      maxMemoryBytes: expect.any(Number),
     });
     expect(experiment).toMatchObject({ name: 'quickstart', exchange: { quorum: 'all' } });
   });
@@ -162,5 +164,21 @@ describe('parseCoordinatorOptions', () => {
     await expect(parseCoordinatorOptions(['--prot', '1'])).rejects.toThrow(`exit ${ExitCode.usage}`);
     expect(exit).toHaveBeenCalledOnce();
     expect(String(said.mock.calls[0]![0])).toContain("unknown option '--prot'");
+  });
+
+  it('takes bounds that leave room for the peers of the experiment', async () => {
+    const parse = (...flags: string[]) => parseCoordinatorOptions(['--peers', '3xmlp', ...flags]);
+    expect(await parse('--max-peers', '3', '--max-memory', '2GiB')).toMatchObject({
+      ...{ maxPeers: 3, maxMemoryBytes: 2 ** 31 },
+    });
+    const { maxPeers, maxMemoryBytes } = await parse();
+    expect(maxPeers).toBe(70);
+    expect(maxMemoryBytes).toBeGreaterThan(2 ** 27);
+    await expect(parse('--max-peers', '2')).rejects.toThrow(
+      '--max-peers: expected a whole number of at least 3, the peers of the experiment, got "2".',
+    );
+    await expect(parse('--max-memory', '2')).rejects.toThrow(
+      '--max-memory: expected a size such as 64MiB or 2GiB, got "2".',
+    );
   });
 });

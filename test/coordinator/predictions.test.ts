@@ -13,7 +13,7 @@ describe('addChunk', () => {
     expect(add(predictions, 0, [1, 2], [1, 0])).toBeNull();
     expect(predictions.rows).toBe(2);
     expect(add(predictions, 2, [3], [1])).toBeNull();
-    expect(predictions).toEqual({
+    expect(predictions).toMatchObject({
       logits: Float32Array.of(1, 1, 2, 2, 3, 3),
       labels: Uint16Array.of(1, 0, 1),
       rows: 3,
@@ -31,11 +31,20 @@ describe('addChunk', () => {
     const predictions = createPredictions(2, 2);
     add(predictions, 0, [1, 2], [0, 0]);
     expect(add(predictions, 0, [5], [1])).toBeNull();
-    expect(predictions).toEqual({
+    expect(predictions).toMatchObject({
       logits: Float32Array.of(5, 5, 2, 2),
       labels: Uint16Array.of(1, 0),
       rows: 2,
     });
+  });
+
+  it('takes memory for rows that come, not for those that are announced', () => {
+    const predictions = createPredictions(2 ** 31 - 1, 2);
+    expect(add(predictions, 0, [1, 2], [0, 0])).toBeNull();
+    expect(predictions.logits.length).toBe(4);
+    expect(add(predictions, 2, [3], [1])).toBeNull();
+    expect(predictions.logits.subarray(0, 6)).toEqual(Float32Array.of(1, 1, 2, 2, 3, 3));
+    expect(predictions.labels.length).toBe(4);
   });
 
   it('refuses a gap', () => {

@@ -146,7 +146,9 @@ describe('a teacher that is early', () => {
     leave(rounds, 'a', false);
     send(rounds, 't', 5);
     enter(rounds, 'a', 50, ['a', 't']);
-    expect(send(rounds, 'a', 9, 50)).toEqual([{ type: 'advance', peer: 't', round: 5, nextRound: 9 }]);
+    expect(send(rounds, 'a', 9, 50)).toEqual([
+      { type: 'advance', peer: 't', round: 5, unused: 'noStudents', nextRound: 9 },
+    ]);
     expect(waitingFor(rounds)).toMatchObject({ round: 9, peers: ['t'] });
     expect(answersOf(send(rounds, 't', 9, 60))).toEqual(['a 9 target', 't 9 advance']);
   });
@@ -157,7 +159,9 @@ describe('a teacher that is early', () => {
     for (const peer of ['a', 'b']) leave(rounds, peer, false);
     send(rounds, 't', 5);
     for (const peer of ['a', 'b']) enter(rounds, peer, 50, ['a', 'b', 't']);
-    expect(send(rounds, 'a', 9, 50)).toEqual([{ type: 'advance', peer: 't', round: 5, nextRound: 9 }]);
+    expect(send(rounds, 'a', 9, 50)).toEqual([
+      { type: 'advance', peer: 't', round: 5, unused: 'noStudents', nextRound: 9 },
+    ]);
     expect(answersOf(send(rounds, 'b', 6, 50))).toEqual(['b 6 noTeachers']);
     send(rounds, 't', 9, 60);
     expect(answersOf(leave(rounds, 'b', false))).toEqual(['a 9 target', 't 9 advance']);
@@ -186,7 +190,9 @@ describe('a teacher that is late or away', () => {
     send(rounds, 'a', 1, 100);
     expect(answersOf(send(rounds, 'b', 1, 100))).toEqual(['a 1 noTeachers', 'b 1 noTeachers']);
     send(rounds, 'a', 2, 110);
-    expect(send(rounds, 't', 0, 120)).toEqual([{ type: 'advance', peer: 't', round: 0, nextRound: 2 }]);
+    expect(send(rounds, 't', 0, 120)).toEqual([
+      { type: 'advance', peer: 't', round: 0, unused: 'late', nextRound: 2 },
+    ]);
     expect(answersOf(send(rounds, 'b', 2, 130))).toEqual([]);
     expect(answersOf(send(rounds, 't', 2, 140))).toEqual(['a 2 target', 'b 2 target', 't 2 advance']);
   });
@@ -215,7 +221,7 @@ describe('a teacher that is late or away', () => {
     send(rounds, 't', 0);
     leave(rounds, 't', false);
     enter(rounds, 't', 10, ['a', 't']);
-    expect(send(rounds, 't', 0, 10)).toEqual([]);
+    expect(send(rounds, 't', 0, 10)).toEqual([{ type: 'repeated', peer: 't', round: 0 }]);
     expect(answersOf(send(rounds, 'a', 0, 20))).toEqual(['a 0 target', 't 0 advance']);
   });
 });

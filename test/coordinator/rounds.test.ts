@@ -74,7 +74,7 @@ describe('a round', () => {
   it('counts the first contribution of a student, and answers a repeated one once', () => {
     const rounds = roundsOf(['a', 'b']);
     send(rounds, 'a', 0, 0, [1, 2]);
-    expect(send(rounds, 'a', 0, 0, [7, 8])).toEqual([]);
+    expect(send(rounds, 'a', 0, 0, [7, 8])).toEqual([{ type: 'repeated', peer: 'a', round: 0 }]);
     const effects = send(rounds, 'b', 0);
     expect(answersOf(effects)).toEqual(['a 0 target', 'b 0 target']);
     expect(effects[0]).toMatchObject({ contributions: [['a', payloadOf([1, 2])], expect.anything()] });

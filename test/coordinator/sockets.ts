@@ -6,6 +6,8 @@ import type { ServerTls } from '../../coordinator/tls.ts';
 import { createLogger } from '../../src/logger.ts';
 import { type CoordinatorMessage, type PeerMessage, SUBPROTOCOL } from '../../src/protocol/messages.ts';
 import { decodeCoordinatorMessage, encodeMessage } from '../../src/protocol/wire.ts';
+import type { Untimed } from '../../src/results/recorder.ts';
+import type { EventRecord } from '../../src/results/types.ts';
 import type { Token } from '../../src/token.ts';
 import { helloOf } from './support.ts';
 
@@ -14,6 +16,8 @@ export interface Served {
   readonly server: Server;
   readonly run: Run;
   readonly events: string[];
+  /** The same with all that is recorded of them. */
+  readonly records: Untimed<EventRecord>[];
 }
 
 /** What is open; the tests end it. */
@@ -21,35 +25,46 @@ const open: { readonly servers: Server[]; readonly clients: Client[] } = { serve
 
 export async function serve(
   run: Run,
-  options: {
+  {
+    token,
+    tokens,
+    tls,
+    save,
+    onEvent,
+    ...limits
+  }: {
     readonly token?: string;
     readonly tokens?: readonly Token[];
     readonly tls?: ServerTls;
     readonly save?: () => Promise<void>;
     readonly onEvent?: (record: object) => void;
+    readonly maxPeers?: number;
+    readonly maxMemoryBytes?: number;
   } = {},
 ): Promise<Served> {
   const events: string[] = [];
+  const records: Untimed<EventRecord>[] = [];
   const server = await startServer({
     run,
     host: '127.0.0.1',
     port: 0,
-    tokens:
-      options.tokens ?? (options.token === undefined ? null : [{ name: 'token', secret: options.token }]),
-    tls: options.tls ?? null,
+    tokens: tokens ?? (token === undefined ? null : [{ name: 'token', secret: token }]),
+    tls: tls ?? null,
+    ...limits,
     recorder: {
       event: (record) => {
+        records.push(record);
         events.push(`${record.event} ${record.peer ?? ''}`.trim());
-        options.onEvent?.(record);
+        onEvent?.(record);
       },
       metrics: () => {},
-      close: options.save ?? (async () => {}),
+      close: save ?? (async () => {}),
     },
     summaryFile: (summary) => summary,
     logger: createLogger('test', 'silent'),
   });
   open.servers.push(server);
-  return { server, run, events };
+  return { server, run, events, records };
 }
 
 /** A peer's end of a connection, which does nothing by itself. */
@@ -97,6 +112,8 @@ export async function connect(
     },
     closed: once(socket, 'close').then(([code, reason]) => [code, String(reason)] as const),
   };
+  // A test that expects a connection to fail does not look at its end.
+  client.closed.catch(() => {});
   open.clients.push(client);
   if (greeting) socket.once('open', () => client.send(greeting));
   await once(socket, 'open');

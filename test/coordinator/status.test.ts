@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { advance, disconnected, hello, receive } from '../../coordinator/run.ts';
-import { statusOf, whatIsWaitedFor } from '../../coordinator/status.ts';
+import { statusOf } from '../../coordinator/status.ts';
+import { whatIsWaitedFor } from '../../coordinator/waits.ts';
 import {
   doneAt,
   emptyRun,
@@ -19,6 +20,7 @@ describe('statusOf', () => {
     expect(statusOf(run, 2500, 1000)).toEqual({
       ...{ run: 'run', method: 'dml', phase: 'waiting', seconds: 1.5, rounds: { committed: 0, missed: 0 } },
       waitingFor: '1 of 2 peers are here; 1 more to come; a loading; training starts when all are ready',
+      waits: [{ kind: 'join', peers: ['b'], seconds: 1.5 }],
       peers: [
         {
           ...{

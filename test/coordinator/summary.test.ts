@@ -17,7 +17,13 @@ describe('summarise', () => {
     receive(run, 'a', doneAt(10, { weights: 'ef'.repeat(32) }), 0);
     expect(summarise(run, false, 3.5)).toEqual({
       ...{ method: 'dml', testSamples: 4, ensemble: null, agreement: null, interrupted: false, seconds: 3.5 },
-      exchange: { rounds: 0, missed: { noTeachers: 0, quorum: 0, late: 0, refused: 0 }, staleness: 0 },
+      exchange: {
+        ...{ rounds: 0, missed: { noTeachers: 0, quorum: 0, late: 0, refused: 0 }, staleness: 0 },
+        frames: { received: 0, accepted: 0, refused: {} },
+        contributions: { received: 0, committed: 0, unused: {}, open: 0 },
+        answers: { targets: 0, noTargets: 0, advances: 0, undelivered: 0, replaced: 0 },
+        pieces: { sent: 0, dropped: 0 },
+      },
       peers: [
         {
           ...{
@@ -105,7 +111,7 @@ describe('summarise', () => {
     for (const peer of ['a', 'b']) receive(run, peer, logitsOf(0), 0);
     advance(run, 10_000);
     receive(run, 'c', logitsOf(0), 10_000);
-    expect(summarise(run, false, 1).exchange).toEqual({
+    expect(summarise(run, false, 1).exchange).toMatchObject({
       ...{ rounds: 1, staleness: 0 },
       missed: { noTeachers: 0, quorum: 0, late: 1, refused: 0 },
     });

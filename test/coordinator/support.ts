@@ -154,7 +154,7 @@ export function doneAt(step: number, changes: Partial<Message<'done'>> = {}): Me
 
 /** Rounds of peers that joined at time 0; those that start with a "t" are teachers. */
 export function roundsOf(peers: readonly string[], options: Partial<RoundsOptions> = {}): Rounds {
-  const rounds = createRounds({ quorum: 1, maxWaitMs: 100, ...options });
+  const rounds = createRounds({ quorum: 1, maxWaitMs: 100, firstRound: 0, ...options });
   for (const peer of peers) enter(rounds, peer, 0, peers);
   return rounds;
 }
@@ -183,6 +183,7 @@ export function payloadOf(
 export function answersOf(effects: readonly RoundEffect[]): string[] {
   return effects.flatMap((effect) => {
     if (effect.type === 'commit') return [...effect.learners].map((peer) => `${peer} ${effect.round} target`);
+    if (effect.type === 'repeated') return [];
     return [`${effect.peer} ${effect.round} ${effect.type === 'advance' ? 'advance' : effect.reason}`];
   });
 }
