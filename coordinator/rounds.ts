@@ -36,13 +36,14 @@ export interface Joining {
 }
 
 /** A student begins, or is back with a new connection. Joining a run that is under way, it is awaited once it has caught up. */
-export function join(rounds: Rounds, peer: string, nowMs: number, { step, ...part }: Joining): void {
+export function join(rounds: Rounds, peer: string, nowMs: number, { step, ...part }: Joining): RoundEffect[] {
   const known = rounds.students.get(peer);
   if (known) {
     const back = { connected: true, expected: false, done: false, busy: true, busyAtMs: nowMs };
     // Of a process that never went, the round that it sent for last tells how far it is.
     Object.assign(known, back, { behind: (step ?? known.round + 1) <= rounds.lastClosed });
-    return;
+    // One that was expected may be behind: nobody waits for it then.
+    return settleAll(rounds);
   }
   const underWay = rounds.lastClosed >= 0;
   rounds.students.set(peer, {
@@ -50,6 +51,7 @@ export function join(rounds: Rounds, peer: string, nowMs: number, { step, ...par
     ...{ connected: true, expected: false, done: false, lagging: underWay, behind: underWay, strikes: 0 },
     ...{ round: -1, resumesAt: 0, busy: true, busyAtMs: nowMs },
   });
+  return [];
 }
 
 /** A student of a run that goes on after its coordinator was away: it is expected back, for as long as a round waits. */

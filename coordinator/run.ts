@@ -241,7 +241,7 @@ function ready(
 function start(run: Run, members: readonly Member[], nowMs: number): RunEffect[] {
   const everyone = byName(run.members);
   const peers = everyone.map(({ name }) => name);
-  const effects = members.map((member): RunEffect => {
+  const effects = members.flatMap((member): RunEffect[] => {
     const { name, role } = member;
     member.state = 'training';
     member.workedAtMs = nowMs;
@@ -249,7 +249,7 @@ function start(run: Run, members: readonly Member[], nowMs: number): RunEffect[]
     const learns = role === 'student';
     // A teacher keeps nothing, and goes where the students are.
     const step = learns ? (member.ready?.step ?? firstStepOf(run, member)) : undefined;
-    join(run.rounds, name, nowMs, { teaches, learns, step });
+    const settled = join(run.rounds, name, nowMs, { teaches, learns, step });
     const teachers = everyone
       .filter((other) => run.wants && learns && other.name !== name && teachesIn(run, other))
       .map((other) => ({ name: other.name, model: other.model, layers: layersOf(run, other) }));
@@ -261,7 +261,7 @@ function start(run: Run, members: readonly Member[], nowMs: number): RunEffect[]
       ...(teachers.length > 0 && { teachers }),
       ...(run.wants && teaches && { wants: run.wants }),
     };
-    return { type: 'send', connection, message };
+    return [{ type: 'send', connection, message }, ...perform(run, settled)];
   });
   keep(run);
   return effects;
