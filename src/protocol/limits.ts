@@ -16,6 +16,12 @@ export const MAX_TENSOR_VALUES = MAX_FRAME_BYTES / 4;
 /** The most encodings of features in one message. */
 export const MAX_ENCODINGS = 16;
 
+/** The most final logits of a peer, `testSize` times `classes`: the coordinator keeps them until the end of the run. */
+export const MAX_PREDICTIONS = 2 ** 26;
+
+/** The most layers of one network: those of many teachers go into one `start`. */
+export const MAX_LAYERS = 64;
+
 /** The most bytes of `data` in one `checkpoint` message. */
 export const CHECKPOINT_CHUNK_BYTES = 1024 ** 2;
 

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { BATCH_DIGEST_BYTES } from './batchDigest.ts';
 import { NONCE_BYTES, PUBLIC_KEY_BYTES, SIGNATURE_BYTES } from './identity.ts';
-import { MAX_CHECKPOINT_BYTES, MAX_CLASSES, MAX_ENCODINGS } from './limits.ts';
+import { MAX_CHECKPOINT_BYTES, MAX_CLASSES, MAX_ENCODINGS, MAX_LAYERS } from './limits.ts';
 
 /** The version of this protocol; also part of the WebSocket subprotocol's name. */
 export const PROTOCOL_VERSION = 1;
@@ -85,7 +85,9 @@ const encodings = list(
   'maps',
 );
 /** Sizes of a network's layers without the batch, by layer. */
-const layers = z.record(encodingFields.layer, list(positive, 3, 'integers').min(1), { error: 'a map' });
+const layers = z
+  .record(encodingFields.layer, list(positive, 3, 'integers').min(1), { error: 'a map' })
+  .refine((map) => Object.keys(map).length <= MAX_LAYERS, { error: `a map of at most ${MAX_LAYERS} layers` });
 
 /** What a student's method needs of its teachers; equal on all students of a run. */
 const wants = z.object(

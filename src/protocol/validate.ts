@@ -3,7 +3,7 @@ import { codecs } from '../codec/index.ts';
 import { sizeFromShape } from '../sizeFromShape.ts';
 import { decodeLabels } from './classLabels.ts';
 import { CloseCode } from './closeCodes.ts';
-import { MAX_TENSOR_VALUES } from './limits.ts';
+import { MAX_PREDICTIONS, MAX_TENSOR_VALUES } from './limits.ts';
 import { CoordinatorMessage, type MessageOf, PeerMessage } from './messages.ts';
 import { ProtocolError } from './protocolError.ts';
 
@@ -17,12 +17,18 @@ export function validatePeerMessage(fields: Fields): PeerMessage {
     expectLabels(message);
   }
   if (message.type === 'logits') expectTensors('logits', message);
+  if (message.type === 'ready') {
+    const { testSize, classes } = message;
+    const most = Math.floor(MAX_PREDICTIONS / classes);
+    if (testSize > most) throw wrong('ready.testSize', `at most ${most} with ${classes} classes`, testSize);
+  }
   return message;
 }
 
 /** @throws {ProtocolError} that names the first wrong field, what was expected there and what came */
 export function validateCoordinatorMessage(fields: Fields): CoordinatorMessage {
   const message = validate(CoordinatorMessage, fields);
+  if (message.type === 'welcome') expectFinite('welcome.experiment', message.experiment);
   if (message.type === 'target') {
     for (const [i, one] of (message.apart ?? []).entries()) expectTensors(`target.apart[${i}]`, one);
     expectTensors('target', message);
@@ -40,6 +46,14 @@ function validate<M>(schema: z.ZodType<M>, fields: Fields): M {
   const { path, message: expected } = otherVersion ?? issues[0]!;
   const where = path[0] === 'type' ? 'type' : pathOf(fields.type, path);
   throw wrong(where, expected, valueAt(fields, path), otherVersion && CloseCode.protocolVersion);
+}
+
+/** Numbers that no schema of this protocol looks at. A frame bounds how many they are, and how deep they are nested. */
+function expectFinite(path: string, value: unknown): void {
+  if (typeof value === 'number' && !Number.isFinite(value)) throw wrong(path, 'a finite number', value);
+  if (typeof value !== 'object' || value === null || value instanceof Uint8Array) return;
+  const entries = Array.isArray(value) ? value.entries() : Object.entries(value);
+  for (const [key, each] of entries) expectFinite(pathOf(path, [key]), each);
 }
 
 interface WireTensor {
@@ -80,12 +94,12 @@ function wrong(path: string, expected: string, got: unknown, closeCode?: CloseCo
   return new ProtocolError(`${path}: expected ${expected}, got ${brief(got)}`, closeCode);
 }
 
-/** `logits.shape[1]` */
+/** `logits.shape[1]`; a key of the sender's own that is no plain word is quoted, and cut. */
 function pathOf(type: unknown, path: readonly PropertyKey[]): string {
-  return path.reduce<string>(
-    (text, key) => (typeof key === 'number' ? `${text}[${key}]` : `${text}.${String(key)}`),
-    String(type),
-  );
+  return path.reduce<string>((text, key) => {
+    if (typeof key === 'number') return `${text}[${key}]`;
+    return /^[\w.@+-]{1,64}$/.test(String(key)) ? `${text}.${String(key)}` : `${text}[${brief(String(key))}]`;
+  }, String(type));
 }
 
 function valueAt(fields: unknown, path: readonly PropertyKey[]): unknown {
