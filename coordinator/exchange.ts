@@ -17,7 +17,7 @@ type Logits = MessageOf<PeerMessage, 'logits'>;
 /** What a peer says about a batch: checked against the run, then counted in its round. */
 export function receiveLogits(run: Run, member: Member, message: Logits, nowMs: number): RunEffect[] {
   if (member.state !== 'training') return malformed(run, member.name, 'logits: expected after start');
-  const problem = mismatchOf(run, member, message);
+  const problem = notInTraining(run, member, message.round) ?? mismatchOf(run, member, message);
   if (problem !== null) return malformed(run, member.name, problem);
   member.traffic.contributions.received += 1;
   const payload = payloadOf(message);
@@ -51,6 +51,13 @@ function recall(run: Run, peer: string, { round, batch, view }: Logits): RunEffe
 export function refuseLogits(run: Run, member: Member, { round }: Logits, detail: string): RunEffect[] {
   member.traffic.contributions.received += 1;
   return perform(run, reject(run.rounds, member.name, round, detail));
+}
+
+/** A round that the training does not have would, once closed, leave no round for anybody to go on with. */
+function notInTraining({ options }: Run, { ready }: Member, round: number): string | null {
+  const { data, training } = options.settings;
+  const steps = training.epochs * Math.floor(ready!.trainSize / data.batchSize);
+  return round < steps ? null : `logits.round: expected a step of the training, below ${steps}, got ${round}`;
 }
 
 /** How a message differs from what the run's students need of this peer; `null` if it does not. */

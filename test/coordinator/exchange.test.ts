@@ -145,6 +145,17 @@ describe('receiveLogits', () => {
   });
 });
 
+describe('a round', () => {
+  it('that the training does not have is malformed', () => {
+    const run = startedRun(['a', 'b']);
+    // 25 epochs of 8 samples, one a batch.
+    expect(send(run, 'a', logitsOf(199))).toEqual([]);
+    const reason = 'logits.round: expected a step of the training, below 200, got 200';
+    expect(closesOf(send(run, 'b', logitsOf(200)))).toEqual([[2, 4007, reason]]);
+    expect([...run.rounds.open.keys()]).toEqual([199]);
+  });
+});
+
 describe('perform', () => {
   it('tells a late student where to go on', () => {
     const run = startedRun(['a', 'b', 'c'], settingsWith({ maxWait: '1s' }));

@@ -27,6 +27,19 @@ function shuffled<T>(items: readonly T[], random: Random): T[] {
   return result;
 }
 
+describe('a student that does not wait for answers', () => {
+  it('may have 32 rounds open; what it sends for others is refused', () => {
+    const rounds = roundsOf(['a', 'b']);
+    for (let round = 0; round < 32; round++) expect(send(rounds, 'a', round)).toEqual([]);
+    expect(answersOf(send(rounds, 'a', 32))).toEqual(['a 32 refused']);
+    expect(rounds.open.size).toBe(32);
+    // Again for one that is open, and for another once one has closed.
+    expect(send(rounds, 'a', 31)).toEqual([]);
+    expect(answersOf(send(rounds, 'b', 0))).toEqual(['a 0 target', 'b 0 target']);
+    expect(send(rounds, 'a', 33)).toEqual([]);
+  });
+});
+
 describe('a round', () => {
   it('waits for every student, then answers all of them in the order of names', () => {
     const rounds = roundsOf(['b', 'a', 'c']);
