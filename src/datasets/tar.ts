@@ -1,3 +1,5 @@
+import { DataError } from '../errors.ts';
+
 const BLOCK = 512;
 
 /** A regular file in a tar archive. */
@@ -17,7 +19,8 @@ export function* tarEntries(archive: Uint8Array): Generator<TarEntry> {
     const type = text(header, 156, 1);
     const prefix = text(header, 257, 5) === 'ustar' ? text(header, 345, 155) : '';
     const start = offset + BLOCK;
-    if (!(start + size <= archive.length)) throw new Error(`tar: broken entry at byte ${offset}`);
+    if (!(size >= 0 && start + size <= archive.length))
+      throw new DataError(`tar: broken entry at byte ${offset}`);
     if (type === '' || type === '0') {
       const name = text(header, 0, 100);
       yield {

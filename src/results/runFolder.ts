@@ -26,13 +26,19 @@ export function compareFolder(folder: string, method: string): string {
   return join(folder, 'compare', method);
 }
 
-/** @throws {DataError} when the folder holds no finished run */
+/** @throws {DataError} when the folder holds no finished run, or its summary is damaged */
 export async function readSummary(folder: string): Promise<RunSummary> {
   const path = join(folder, 'summary.json');
   if (!existsSync(path)) {
     throw new DataError(`${folder} has no summary.json: expected the folder of a run that has ended.`);
   }
-  return JSON.parse(await readFile(path, 'utf8')) as RunSummary;
+  const text = await readFile(path, 'utf8');
+  try {
+    return JSON.parse(text) as RunSummary;
+  } catch (cause) {
+    const got = JSON.stringify(text.slice(0, 40));
+    throw new DataError(`${path}: expected JSON as codistill writes it, got ${got}.`, { cause });
+  }
 }
 
 /** Whether a run folder has no result yet, or that of a run which did not come to its end. */

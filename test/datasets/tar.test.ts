@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { tarEntries } from '../../src/datasets/tar.ts';
+import { DataError } from '../../src/errors.ts';
 import { tarArchive } from './support.ts';
 
 describe('tarEntries', () => {
@@ -27,6 +28,12 @@ describe('tarEntries', () => {
 
   it('refuses an entry that goes beyond the end', () => {
     const archive = tarArchive({ file: new Uint8Array(1000) });
-    expect(() => [...tarEntries(archive.subarray(0, 1024))]).toThrow('broken entry');
+    expect(() => [...tarEntries(archive.subarray(0, 1024))]).toThrow(DataError);
+  });
+
+  it('refuses an entry of a negative size', () => {
+    const archive = Buffer.from(tarArchive({ file: new Uint8Array(1000) }));
+    archive.write('-1000\0', 124);
+    expect(() => [...tarEntries(archive)]).toThrow('broken entry');
   });
 });

@@ -71,6 +71,13 @@ describe('the report', () => {
     expect((await readdir(folder)).sort()).toEqual([...before, 'report.html'].sort());
   });
 
+  test('is not written for a run whose summary is damaged', async () => {
+    const folder = await exampleFolder();
+    await writeFile(join(folder, 'summary.json'), '{"method": ');
+    const path = join(folder, 'summary.json');
+    await expect(writeReport(folder)).rejects.toThrow(`${path}: expected JSON as codistill writes it, got`);
+  });
+
   test('is not written for a run without a summary', async () => {
     const folder = await temporaryFolder();
     await expect(writeReport(folder)).rejects.toThrow(DataError);
