@@ -89,7 +89,7 @@ async function read(file: string): Promise<string> {
 
 function parse(text: string, file: string): Parsed {
   const lineCounter = new LineCounter();
-  const document = parseDocument(text, { lineCounter, prettyErrors: false });
+  const document = parseDocument(text, { lineCounter, prettyErrors: false, logLevel: 'error' });
   const placeAt = (offset: number) => `${file}:${lineCounter.linePos(offset).line}`;
   if (document.errors.length > 0) {
     const lines = document.errors.map(({ pos, message }) => `${placeAt(pos[0])}: not valid YAML: ${message}`);

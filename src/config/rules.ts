@@ -6,6 +6,9 @@ import { NAME_LENGTH } from '../protocol/messages.ts';
 import { asksPeers, generationsOf, learnsFromCopies, METHODS, methodLabel, methodsIn } from './methods.ts';
 import { type PeerGroup, peerNames } from './peers.ts';
 
+/** As many as a `start` message can name. */
+const MAX_PEERS = 1024;
+
 export type Refuse = (path: PropertyKey[], message: string) => void;
 
 /** A rule about several values, as a refinement; it is asked only when each of them is valid by itself. */
@@ -83,8 +86,13 @@ export function oneWayToSayIt(
     refuse([key], 'belongs to a single method; give it in each entry of distill.methods');
 }
 
-/** Each peer has a name of its own, which the wire has room for. */
+/** Each peer has a name of its own, which the wire has room for, and a start message for all of them. */
 export function namesSuit(peers: readonly PeerGroup[], refuse: Refuse): void {
+  const total = peers.reduce((sum, { count }) => sum + count, 0);
+  if (total > MAX_PEERS) {
+    refuse([], `expected at most ${MAX_PEERS} peers in all, got ${total}`);
+    return;
+  }
   const names = peerNames({ peers }).map(({ name }) => name);
   for (const name of repeated(names)) refuse([], `two peers have the name "${name}"`);
   for (const [i, { name = '', count }] of peers.entries()) {
@@ -214,5 +222,6 @@ export function burnInEnds(
 }
 
 function repeated(values: readonly string[]): Set<string> {
-  return new Set(values.filter((value, i) => values.indexOf(value) < i));
+  const seen = new Set<string>();
+  return new Set(values.filter((value) => seen.size === seen.add(value).size));
 }

@@ -262,6 +262,10 @@ describe('a wrong experiment', () => {
       'peers: [{model: mlp, name: cnn-s-2}, {model: cnn-s, count: 2}]',
       'peers: two peers have the name "cnn-s-2"',
     ],
+    [
+      'peers: [{model: mlp, count: 1024}, {model: cnn-s}]',
+      'peers: expected at most 1024 peers in all, got 1025',
+    ],
   ])('is refused when its values do not go together: "%s"', async (text, message) => {
     expect(await problemsOf(text)).toEqual([`my.yaml:1: ${message}`]);
   });
