@@ -31,7 +31,7 @@ function edits(telling: readonly string[]): fc.Arbitrary<Edit> {
 }
 
 /**
- * Damaged bytes: some of `sources` with a few changes, or the beginning of one with the end of another.
+ * Damaged bytes: some of `sources` with a few changes, the beginning of one, or that with the end of another.
  *
  * @param telling bytes that mean something in the format, in hexadecimal
  */
@@ -49,7 +49,14 @@ export function damaged(
     ];
     return joined(kept, added);
   });
-  return fc.oneof({ arbitrary: changed, weight: 5 }, { arbitrary: spliced, weight: 1 });
+  const cut = fc
+    .tuple(sources, fc.nat(2 ** 20))
+    .map(([bytes, at]) => bytes.subarray(0, at % (bytes.length + 1)));
+  return fc.oneof(
+    { arbitrary: changed, weight: 5 },
+    { arbitrary: spliced, weight: 1 },
+    { arbitrary: cut, weight: 1 },
+  );
 }
 
 function apply(bytes: Uint8Array, edit: Edit): Uint8Array {

@@ -63,7 +63,7 @@ const visits: fc.Arbitrary<Visit> = fc.record({
   incarnation: fc.constantFrom('the-first-life', 'the-second-life'),
   frames: fc.array(
     fc.oneof(
-      { arbitrary: wildFrames, weight: 3 },
+      { arbitrary: wildFrames.peer, weight: 3 },
       { arbitrary: fc.constantFrom(...known, ...fitting).map(encodeMessage), weight: 2 },
       { arbitrary: fc.record({ roundFromNow: fc.integer({ min: -3, max: 3 }) }), weight: 6 },
     ),

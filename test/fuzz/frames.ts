@@ -11,7 +11,7 @@ import { bombs, oddFrames } from './oddFields.ts';
 import { expectUnpolluted, outcomeOf, type Target } from './target.ts';
 
 export interface FrameCase {
-  /** Who has sent it. */
+  /** Whose messages the receiver takes. */
   readonly direction: Direction;
   readonly frame: Uint8Array;
 }
@@ -44,28 +44,42 @@ const TELLING = [
   ],
 ];
 
-/** Messages that are damaged: a thousand, once and for all, as making them takes longer than damaging them. */
-const known = [peerMessages, coordinatorMessages].flatMap((all) =>
-  fc.sample<PeerMessage | CoordinatorMessage>(all, { numRuns: 500, seed: 1 }),
-);
-const golden = [...validFrames, ...invalidFrames]
-  .filter(({ hex }) => hex.length > 0 && hex.length < 4_000)
-  .map(({ hex }) => Uint8Array.from(Buffer.from(hex, 'hex')));
-const sources = fc.constantFrom(...golden, ...known.map(encodeMessage));
+/** Messages that are damaged: made once and for all, as making them takes longer than damaging them. */
+const known: Readonly<Record<Direction, readonly (PeerMessage | CoordinatorMessage)[]>> = {
+  peer: fc.sample(peerMessages, { numRuns: 500, seed: 1 }),
+  coordinator: fc.sample(coordinatorMessages, { numRuns: 500, seed: 1 }),
+};
 
-/** What strangers may send: noise, damaged messages, messages with wrong fields, and a few right ones. */
-export const wildFrames: fc.Arbitrary<Uint8Array> = fc.oneof(
-  { arbitrary: fc.uint8Array({ maxLength: 64 }), weight: 1 },
-  { arbitrary: damaged(sources, TELLING), weight: 8 },
-  { arbitrary: oddFrames(fc.constantFrom(...known)), weight: 6 },
-  { arbitrary: bombs, weight: 1 },
-);
+/** What strangers may send: noise, damaged messages, messages with wrong fields, and those that are too much. */
+function wildFramesOf(direction: Direction): fc.Arbitrary<Uint8Array> {
+  const golden = [...validFrames, ...invalidFrames]
+    .filter((frame) => frame.direction === direction && frame.hex.length > 0 && frame.hex.length < 4_000)
+    .map(({ hex }) => Uint8Array.from(Buffer.from(hex, 'hex')));
+  const sources = fc.constantFrom(...golden, ...known[direction].map(encodeMessage));
+  return fc.oneof(
+    { arbitrary: fc.uint8Array({ maxLength: 64 }), weight: 1 },
+    { arbitrary: damaged(sources, TELLING), weight: 8 },
+    { arbitrary: oddFrames(fc.constantFrom(...known[direction])), weight: 6 },
+    { arbitrary: bombs, weight: 1 },
+  );
+}
+
+/** Of either end. */
+export const wildFrames = { peer: wildFramesOf('peer'), coordinator: wildFramesOf('coordinator') } as const;
+
+const framesTo = (direction: Direction, from: Direction): fc.Arbitrary<FrameCase> =>
+  fc.record({ direction: fc.constant(direction), frame: wildFrames[from] });
 
 /** A frame is refused as the protocol says, or is a message that can be sent again and is the same then. */
 export const frames: Target<FrameCase> = {
   name: 'frame',
   share: 92,
-  cases: fc.record({ direction: fc.constantFrom<Direction>('peer', 'coordinator'), frame: wildFrames }),
+  cases: fc.oneof(
+    { arbitrary: framesTo('peer', 'peer'), weight: 9 },
+    { arbitrary: framesTo('coordinator', 'coordinator'), weight: 9 },
+    { arbitrary: framesTo('peer', 'coordinator'), weight: 1 },
+    { arbitrary: framesTo('coordinator', 'peer'), weight: 1 },
+  ),
   async check({ direction, frame }) {
     const outcome = await outcomeOf(() => decode(direction, frame));
     expectUnpolluted();
@@ -73,6 +87,7 @@ export const frames: Target<FrameCase> = {
       expectRefusal(outcome.error);
       return;
     }
+    expectBounded(outcome.value);
     expectSameAgain(direction, outcome.value);
   },
 };
@@ -94,6 +109,23 @@ export const messages: Target<MessageCase> = {
     expectSameAgain(direction, message);
   },
 };
+
+/** What the protocol says of every frame; the message has no more than its frame. */
+const MOST_LEVELS = 16;
+const MOST_VALUES = 16_384;
+
+function expectBounded(message: PeerMessage | CoordinatorMessage): void {
+  let values = 0;
+  const visit = (value: unknown, levels: number): void => {
+    values += 1;
+    if (levels > MOST_LEVELS) throw new Error(`expected at most ${MOST_LEVELS} levels of nesting, got more`);
+    if (typeof value !== 'object' || value === null || value instanceof Uint8Array) return;
+    if (!Array.isArray(value)) values += Object.keys(value).length;
+    for (const each of Object.values(value)) visit(each, levels + 1);
+  };
+  visit(message, 0);
+  if (values > MOST_VALUES) throw new Error(`expected at most ${MOST_VALUES} values, got ${values}`);
+}
 
 /** As bytes: an integer of -0 is sent as 0, and a float that is integral as an integer. */
 function expectSameAgain(direction: Direction, message: PeerMessage | CoordinatorMessage): void {

@@ -7,9 +7,11 @@ type Path = readonly (string | number)[];
 const odd = fc.oneof(
   fc.constantFrom<unknown>(...[null, true, '', [], {}, Number.NaN, Number.POSITIVE_INFINITY, -0, -1, 0.5]),
   fc.constantFrom<unknown>(...[2 ** 31 - 1, 2 ** 31, 2 ** 53, 1e308, 5e-324, -(2 ** 63), 65_536]),
-  fc.constantFrom<unknown>('__proto__', 'constructor', 'float32', 'teacher', '\u0000', '\ud800', '∞'),
-  fc.integer({ min: 1, max: 20_000 }).map((length) => 'x'.repeat(length)),
-  fc.integer({ min: 1, max: 20_000 }).map((length) => new Uint8Array(length)),
+  // What every object has, and what is there under another name.
+  fc.constantFrom<unknown>('__proto__', 'constructor', 'constructor@1', 'float32', 'teacher'),
+  fc.constantFrom<unknown>('\u0000', '\ud800', '∞'),
+  fc.nat(20_000).map((length) => 'x'.repeat(length)),
+  fc.nat(20_000).map((length) => new Uint8Array(length)),
   // A timestamp, extension types, the unused byte, sizes beyond the frame.
   fc.constantFrom(
     ...['d6ff00000000', 'c70001', 'c1', 'dbffffffff', 'ddffffffff', 'dfffffffff', 'c6ffffffff'].map(raw),
@@ -44,22 +46,29 @@ export function oddFrames(messages: fc.Arbitrary<object>): fc.Arbitrary<Uint8Arr
   });
 }
 
-/** Frames of nesting, of many items, of the same key again and again: little to send, much to build. */
+/**
+ * Frames of nesting, of many items, of the same key again and again: little to send, much to build. But for that they
+ * are valid, so that only their limits keep them out.
+ */
 export const bombs: fc.Arbitrary<Uint8Array> = fc
   .record({
-    type: fc.constantFrom('welcome', 'ready', 'logits', 'hello', 'start'),
-    field: fc.constantFrom('experiment', 'layers', 'encodings', 'peers', 'refused', 'wants'),
+    around: fc.constantFrom(
+      { type: 'welcome', protocol: 1, run: 'r', name: 'a', model: 'm', field: 'experiment' },
+      { type: 'finished', field: 'unknown' },
+      { type: 'notice', event: 'recovered', step: 1, reason: '', field: 'unknown' },
+    ),
     open: fc.constantFrom('91', '81a161', 'dc0001', 'de0001a161', '9290'),
-    depth: fc.nat(24),
+    depth: fc.oneof({ arbitrary: fc.nat(24), weight: 9 }, { arbitrary: fc.nat(20_000), weight: 1 }),
     item: fc.constantFrom('c0', '90', '80', 'a0', 'a161', '01', 'cb7ff0000000000000'),
     count: fc.oneof({ arbitrary: fc.nat(20), weight: 9 }, { arbitrary: fc.nat(70_000), weight: 1 }),
     map: fc.boolean(),
   })
-  .map(({ type, field, open, depth, item, count, map }) => {
+  .map(({ around, open, depth, item, count, map }) => {
     const items = `${map ? 'a161' : ''}${item}`.repeat(count);
     const size = count.toString(16).padStart(8, '0');
-    const value = raw(`${open.repeat(depth)}${map ? 'df' : 'dd'}${size}${items}`);
-    return Uint8Array.from(pack({ type, [field]: value }));
+    const bomb = raw(`${open.repeat(depth)}${map ? 'df' : 'dd'}${size}${items}`);
+    const { field, ...fields } = around;
+    return Uint8Array.from(pack({ ...fields, [field]: { bomb } }));
   });
 
 function raw(hex: string): Raw {

@@ -12,6 +12,7 @@ import {
   readyOf,
   readyWith,
   rowsOf,
+  tensorOf,
   WANTS,
 } from '../coordinator/support.ts';
 import { peerMessages } from './messages.ts';
@@ -71,6 +72,14 @@ const vastRow: PeerMessage = {
   ...{ codec: 'bits', shape: [1, MAX_CLASSES], data: new Uint8Array(MAX_CLASSES / 8) },
 };
 
+/** Tensors whose bytes are not those of their shapes. */
+const misshapen: readonly PeerMessage[] = [
+  logitsOf(1, [0, 1], { logits: { ...tensorOf([0, 1]), data: new Uint8Array(7) } }),
+  logitsOf(2, [0, 1], { logits: { ...tensorOf([0, 1]), data: new Uint8Array(2 ** 16) } }),
+  { ...predictionsOf([0, 1], [0]), data: new Uint8Array(9) },
+  { ...predictionsOf([0, 1], [0]), labels: new Uint8Array(1) },
+];
+
 /** Mostly what a peer of the run would say, with fields that may not be what the run needs. */
 const messages: fc.Arbitrary<PeerMessage> = fc.oneof(
   { arbitrary: fc.constant(readyWith(facts)), weight: 4 },
@@ -96,7 +105,7 @@ const messages: fc.Arbitrary<PeerMessage> = fc.oneof(
     arbitrary: fc.nat(5).map((offset) => predictionsOf([0, 1, 1, 0], [0, 1], offset)),
     weight: 3,
   },
-  { arbitrary: fc.constant(vastRow), weight: 1 },
+  { arbitrary: fc.constantFrom(vastRow, ...misshapen), weight: 2 },
   { arbitrary: rounds.map((step) => doneAt(step)), weight: 2 },
   {
     arbitrary: fc.tuple(rounds, fc.nat(3)).map(
