@@ -11,7 +11,7 @@ import { CodistillError } from '../../src/errors.ts';
 import { projectRoot } from '../../src/paths.ts';
 import { readNdjson } from '../../src/results/files.ts';
 import { readSummary } from '../../src/results/runFolder.ts';
-import { readToken } from '../../src/token.ts';
+import { readTokens } from '../../src/token.ts';
 import { decodeSafetensors, encodeSafetensors } from '../../src/training/safetensors.ts';
 import { damaged } from './bytes.ts';
 import { expectUnpolluted, outcomeOf, type Target } from './target.ts';
@@ -32,7 +32,7 @@ const READERS = {
     written('summary.json', bytes);
     return readSummary(folder);
   },
-  token: (bytes: Uint8Array) => readToken(written('token', bytes)),
+  token: (bytes: Uint8Array) => readTokens(written('token', bytes)),
   duration: (bytes: Uint8Array) => parseDuration(Buffer.from(bytes).toString()),
 } as const;
 

@@ -19,10 +19,9 @@ function messagesOf(schema: z.ZodType): fc.Arbitrary<unknown> {
   return valuesOf(schema).map((message) => consistent(message as Fields));
 }
 
-/** The same with sizes that fit each other, which no schema tells: of tensors, digests, labels and predictions. */
+/** The same with sizes that fit each other, which no schema tells: of tensors, labels and predictions. */
 function consistent(message: Fields): Fields {
   const fitted = fitTensors(message) as Fields;
-  if (fitted.batch instanceof Uint8Array) fitted.batch = resized(fitted.batch, 8);
   if (fitted.type === 'ready') {
     fitted.testSize = Math.min(Number(fitted.testSize), Math.floor(MAX_PREDICTIONS / Number(fitted.classes)));
   }

@@ -28,9 +28,12 @@ interface Check {
 
 /** Arrays and maps are no longer, as long ones only take time; a schema's own least length counts all the same. */
 const MOST_ITEMS = 4;
-/** Bytes, of which the schemas only say that they are some: eight of them are a batch's digest. */
-const BYTES = fc.oneof(fc.uint8Array({ minLength: 8, maxLength: 8 }), fc.uint8Array({ maxLength: 24 }));
-const ANYTHING = fc.jsonValue({ maxDepth: 3 });
+/** Lengths of bytes that a schema may ask for: its definition does not tell, so each is tried. */
+const LENGTHS = [0, 1, 3, 8, 16, 24, 32, 64];
+/** A receiver renames a key `__proto__`, so that it does no harm: a message with one does not arrive as it was sent. */
+const ANYTHING = fc
+  .jsonValue({ maxDepth: 3 })
+  .map((value) => JSON.parse(JSON.stringify(value, withoutProto)));
 
 /** Values that a schema of the protocol accepts, but for rules that its definition does not tell. */
 export function valuesOf(schema: z.ZodType): fc.Arbitrary<unknown> {
@@ -52,7 +55,7 @@ export function valuesOf(schema: z.ZodType): fc.Arbitrary<unknown> {
     case 'unknown':
       return ANYTHING;
     case 'custom':
-      return BYTES;
+      return bytesOf(schema);
     case 'string':
       return stringsOf(checks);
     case 'number':
@@ -88,6 +91,15 @@ function withoutAbsent(fields: Record<string, unknown>): Record<string, unknown>
 
 function lengthOf(checks: readonly Check[]): number {
   return Math.min(MOST_ITEMS, ...checks.map(({ maximum }) => maximum ?? MOST_ITEMS));
+}
+
+function withoutProto(key: string, value: unknown): unknown {
+  return key === '__proto__' ? undefined : value;
+}
+
+function bytesOf(schema: z.ZodType): fc.Arbitrary<Uint8Array> {
+  const lengths = LENGTHS.filter((length) => schema.safeParse(new Uint8Array(length)).success);
+  return fc.oneof(...lengths.map((length) => fc.uint8Array({ minLength: length, maxLength: length })));
 }
 
 function stringsOf(checks: readonly Check[]): fc.Arbitrary<string> {
