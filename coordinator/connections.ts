@@ -25,8 +25,10 @@ export interface Connection {
   readonly peer: string | null;
   /** What it was let in with; `null` in a run without tokens. */
   readonly token: Token | null;
-  /** When anything, a pong included, was last heard of it. */
+  /** When anything, a part of a frame included, was last heard of it. */
   readonly heardAtMs: number;
+  /** Bytes have come. */
+  heard(): void;
   /** Its `hello` was accepted. */
   admit(peer: string): void;
   /** Bytes that were made for the peer and not read yet. */
@@ -109,6 +111,9 @@ export function adoptConnection(
     },
     get heardAtMs() {
       return heardAtMs;
+    },
+    heard() {
+      heardAtMs = now();
     },
     admit(name) {
       peer = name;

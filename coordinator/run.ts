@@ -1,4 +1,5 @@
 import { getCodec } from '../src/codec/index.ts';
+import { pingIntervalMs } from '../src/exchange/pingInterval.ts';
 import { CloseCode } from '../src/protocol/closeCodes.ts';
 import {
   type CoordinatorMessage,
@@ -92,7 +93,10 @@ function nameOf({ keys, connections }: Run, key: string | null): string | undefi
 function welcome(run: Run, member: Member): MessageOf<CoordinatorMessage, 'welcome'> {
   const { id, settings } = run.options;
   const { name, model } = member;
-  return { type: 'welcome', protocol: PROTOCOL_VERSION, run: id, name, model, experiment: { ...settings } };
+  return {
+    ...{ type: 'welcome', protocol: PROTOCOL_VERSION, run: id, name, model, experiment: { ...settings } },
+    pingEvery: pingIntervalMs(settings.exchange.lease),
+  };
 }
 
 /** Any further message of a peer. */

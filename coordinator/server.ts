@@ -1,5 +1,6 @@
 import type { TLSSocket } from 'node:tls';
 import { WebSocketServer } from 'ws';
+import { pingIntervalMs } from '../src/exchange/pingInterval.ts';
 import type { Logger } from '../src/logger.ts';
 import { CloseCode } from '../src/protocol/closeCodes.ts';
 import { MAX_FRAME_BYTES } from '../src/protocol/limits.ts';
@@ -57,9 +58,8 @@ export interface Server {
   close(): Promise<void>;
 }
 
-/** How often to look at what no deadline brings about, in milliseconds. */
+/** How often to look at what no deadline brings about, in milliseconds; more often where pings are. */
 const LOOK_EVERY_MS = 1_000;
-const PING_EVERY_MS = 5_000;
 /** How often a wait is told about in the log, in milliseconds. */
 const TELL_EVERY_MS = 5_000;
 /** Time that interrupted peers have to hand in what they have. */
@@ -84,6 +84,8 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     [...connections.values()].reduce((sum, each) => sum + each.queuedBytes(), heldBytes(run));
   const memory = createMemoryAccount(options.maxMemoryBytes ?? Number.POSITIVE_INFINITY, held);
   let { tokens } = options;
+  const pingEveryMs = pingIntervalMs(run.options.settings.exchange.lease);
+  const lookEveryMs = Math.min(LOOK_EVERY_MS, pingEveryMs);
   let nextId = 1;
   let interrupted = false;
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -130,7 +132,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   const schedule = (): void => {
     clearTimeout(timer);
     if (run.phase === 'finished') return;
-    const due = Math.min(lookedAtMs + LOOK_EVERY_MS, nextDeadlineMs(run.rounds) ?? Number.POSITIVE_INFINITY);
+    const due = Math.min(lookedAtMs + lookEveryMs, nextDeadlineMs(run.rounds) ?? Number.POSITIVE_INFINITY);
     timer = setTimeout(onTime, Math.max(0, due - now()));
   };
 
@@ -146,7 +148,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
 
   const look = (): void => {
     for (const connection of connections.values()) connection.cutIfStuck(patienceOf(connection, READING_MS));
-    if (now() - pingedAtMs >= PING_EVERY_MS) {
+    if (now() - pingedAtMs >= pingEveryMs) {
       pingedAtMs = now();
       for (const connection of connections.values()) {
         const allowedMs = patienceOf(connection, run.options.settings.exchange.lease);
@@ -239,6 +241,8 @@ export async function startServer(options: ServerOptions): Promise<Server> {
       const connection = adoptConnection(nextId++, webSocket, token, now, events);
       connections.set(connection.id, connection);
       addresses.set(connection.id, request.socket.remoteAddress);
+      // A part of a frame is a sign of life as well: on a slow line, answers to pings wait behind it.
+      socket.on('data', connection.heard);
       if (!verdict.admitted) {
         connection.close(CloseCode.unauthorized, verdict.reason);
       } else if (webSocket.protocol !== SUBPROTOCOL) {

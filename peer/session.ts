@@ -117,8 +117,10 @@ export interface Session {
   close(): void;
 }
 
-/** Silence after which a connection counts as dead: three pings of the coordinator. */
-const SILENCE_MS = 15_000;
+/** How often a coordinator pings that does not say so, in milliseconds. */
+const PING_EVERY_MS = 5_000;
+/** Pings that do not come before a connection counts as dead. */
+const LOST_PINGS = 3;
 /** Time to read what came in while computing blocked the event loop: timers that are due run before sockets are read. */
 const READING_MS = 1_000;
 /** How long a coordinator has to answer the end of a connection. */
@@ -148,6 +150,7 @@ export function createSession(options: SessionOptions): Session {
   /** How far the present connection came. */
   let link: 'down' | 'open' | 'welcomed' | 'started' = 'down';
   let hello = options.hello;
+  let silenceMs = LOST_PINGS * PING_EVERY_MS;
   let run: string | null = null;
   let ready: Ready | null = null;
   let results: readonly PeerMessage[] | null = null;
@@ -191,7 +194,7 @@ export function createSession(options: SessionOptions): Session {
   };
 
   const alive = (): void => {
-    if (phase !== 'closed') cutAfter(SILENCE_MS, () => cutAfter(READING_MS));
+    if (phase !== 'closed') cutAfter(silenceMs, () => cutAfter(READING_MS));
   };
 
   /** Ends the connection, and all attempts to have another. */
@@ -295,6 +298,7 @@ export function createSession(options: SessionOptions): Session {
         run = message.run;
         link = 'welcomed';
         hello = { ...hello, name: message.name, model: message.model };
+        silenceMs = LOST_PINGS * (message.pingEvery ?? PING_EVERY_MS);
         attempt = 0;
         unreachableSince = null;
         if (phase === 'connecting') phase = 'joined';

@@ -255,6 +255,8 @@ const coordinatorMessages = [
     name,
     /** The model it trains: its own choice, or that of the place it took. */
     model: label,
+    /** Milliseconds from one WebSocket ping of the coordinator to the next; absent: 5,000. */
+    pingEvery: positive.optional(),
     /** The experiment's sections that every peer shares; validated by the experiment's schema, not here. */
     experiment: z.record(z.string(), z.unknown(), { error: 'a map' }),
   }),

@@ -38,6 +38,7 @@ describe('hello', () => {
           run: 'run',
           name: 'a',
           model: 'cnn-s',
+          pingEvery: 5_000,
           experiment: settings,
         },
       },

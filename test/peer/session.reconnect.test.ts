@@ -250,6 +250,18 @@ describe('a silent connection', () => {
     expect(peer.connections).toHaveLength(2);
   });
 
+  it('is cut after three pings that did not come, where the coordinator says how often it pings', async () => {
+    const peer = await createStarted();
+    peer.latest().say({ ...WELCOME, pingEvery: 100 });
+    vi.advanceTimersByTime(299);
+    peer.latest().ping();
+    // And a second in which what came in is read.
+    vi.advanceTimersByTime(1_299);
+    expect(peer.latest().terminated).toBe(false);
+    vi.advanceTimersByTime(1);
+    expect(peer.latest().terminated).toBe(true);
+  });
+
   it.each<[string, (peer: Peer) => void]>([
     ['pings', ({ latest }) => latest().ping()],
     ['frames', ({ latest }) => latest().say(target())],
