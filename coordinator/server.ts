@@ -60,6 +60,8 @@ export interface Server {
 
 /** How often to look at what no deadline brings about, in milliseconds; more often where pings are. */
 const LOOK_EVERY_MS = 1_000;
+/** What a client of any version offers. */
+const ANY_VERSION = /^codistill\.v\d{1,4}$/;
 /** How often a wait is told about in the log, in milliseconds. */
 const TELL_EVERY_MS = 5_000;
 /** Time that interrupted peers have to hand in what they have. */
@@ -215,7 +217,10 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     maxFragments: MAX_FRAGMENTS,
     maxBufferedChunks: MAX_CHUNKS,
     perMessageDeflate: false,
-    handleProtocols: (offered) => (offered.has(SUBPROTOCOL) ? SUBPROTOCOL : false),
+    // Another version is taken as well, to be told which one is spoken here: without an answer to what they have offered,
+    // most clients give up before they hear why.
+    handleProtocols: (offered) =>
+      offered.has(SUBPROTOCOL) ? SUBPROTOCOL : ([...offered].find((name) => ANY_VERSION.test(name)) ?? false),
   });
   /** So that a log holds no more of them than somebody reads. */
   const untold: Attempts = new Map();
@@ -246,7 +251,8 @@ export async function startServer(options: ServerOptions): Promise<Server> {
       if (!verdict.admitted) {
         connection.close(CloseCode.unauthorized, verdict.reason);
       } else if (webSocket.protocol !== SUBPROTOCOL) {
-        connection.close(CloseCode.protocolVersion, `expected the subprotocol ${SUBPROTOCOL}`);
+        const got = webSocket.protocol || 'none';
+        connection.close(CloseCode.protocolVersion, `expected the subprotocol ${SUBPROTOCOL}, got ${got}`);
       }
     });
   });

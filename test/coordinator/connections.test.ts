@@ -24,10 +24,12 @@ describe('before hello', () => {
   });
 
   it('another message ends the connection with 4007', async () => {
-    const { server } = await serve(emptyRun(['a']));
+    const { server, events } = await serve(emptyRun(['a']));
     const client = await connect(server);
     client.send(readyWith());
     expect(await client.closed).toEqual([4007, 'expected hello as the first message']);
+    await vi.waitUntil(() => events.length === 1);
+    expect(events).toEqual(['refused']);
   });
 
   it('silence of two seconds ends the connection with 4007', async () => {
@@ -58,9 +60,15 @@ describe('a hello', () => {
   it('without the subprotocol is refused with 4002', async () => {
     const { server, events } = await serve(emptyRun(['a']));
     const client = await connect(server, {}, helloOf('a'), []);
-    expect(await client.closed).toEqual([4002, 'expected the subprotocol codistill.v1']);
+    expect(await client.closed).toEqual([4002, 'expected the subprotocol codistill.v1, got none']);
     await vi.waitUntil(() => events.length === 1);
     expect(events).toEqual(['refused']);
+  });
+
+  it('with the subprotocol of another version is told which one is spoken here', async () => {
+    const { server } = await serve(emptyRun(['a']));
+    const client = await connect(server, {}, undefined, ['codistill.v2', 'other']);
+    expect(await client.closed).toEqual([4002, 'expected the subprotocol codistill.v1, got codistill.v2']);
   });
 
   it('of another version is refused with 4002, and both versions', async () => {
