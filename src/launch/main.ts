@@ -9,6 +9,7 @@ import { projectRoot } from '../paths.ts';
 import { runProgram } from '../program.ts';
 import { delegate } from './delegate.ts';
 import { doctorCommand } from './doctor.ts';
+import { drillsCommand } from './drills.ts';
 import { evalCommand } from './eval.ts';
 import { installTensorflowCommand } from './installTensorflow.ts';
 import { methodsCommand } from './methods.ts';
@@ -44,6 +45,7 @@ await runProgram(async () => {
     .addCommand(perform(methodsCommand()))
     .addCommand(perform(doctorCommand()))
     .addCommand(perform(installTensorflowCommand()))
+    .addCommand(perform(drillsCommand()).passThroughOptions())
     .addHelpText('after', '\nStart with: codistill run quickstart')
     .parseAsync();
   return exitCode;
