@@ -4,6 +4,7 @@ import type { Drill } from '../drill.ts';
 import type { ScriptedPeer } from '../scriptedPeer.ts';
 import { type Coordinator, pass, type RunOptions, type Stage } from '../stage.ts';
 import { comesBack, poll } from './silence.ts';
+import { digestsOf } from './trainings.ts';
 
 /** The same coordinator, started again in its folder and on its port. */
 export async function startAgain(
@@ -20,9 +21,6 @@ const PATIENT: RunOptions = {
   ...{ scripted: false, peers: 3, quorum: 'all', lease: '30s' },
   args: ['--on-coordinator-loss', 'wait', '--epochs', '15', '--evaluate-every', '15'],
 };
-
-const digestsOf = (summary: RunSummary): string =>
-  summary.peers.map(({ weightsDigest }) => weightsDigest?.slice(0, 8) ?? 'none').join(' ');
 
 export const coordinatorKilled: Drill = {
   number: 4,

@@ -33,7 +33,8 @@ async function train(
   return coordinator.summary();
 }
 
-const digestsOf = (summary: RunSummary): string =>
+/** The beginnings of the digests of the peers' weights. */
+export const digestsOf = (summary: RunSummary): string =>
   summary.peers.map(({ weightsDigest }) => weightsDigest?.slice(0, 8) ?? 'none').join(' ');
 
 function sameWeights(usual: RunSummary, other: RunSummary): { passed: boolean; measured: string } {
