@@ -28,6 +28,8 @@ export type BatchKind = 'plain' | 'overlapping' | 'class-pairs' | 'two-views';
 export type EnsembleKind =
   | 'mean-probabilities'
   | 'mean-logits'
+  | 'trimmed-mean'
+  | 'median'
   | 'min-logit'
   | 'best'
   | 'linear'

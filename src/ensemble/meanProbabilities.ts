@@ -117,7 +117,7 @@ export function meanOfAll(
 }
 
 /** Writes `softmax(z / temperature)` of the row that starts at `start`. */
-function softmax(z: Float32Array, start: number, temperature: number, out: Float64Array): void {
+export function softmax(z: Float32Array, start: number, temperature: number, out: Float64Array): void {
   const largest = maximum(z, start, out.length);
   const scale = 1 / temperature;
   let sum = 0;
@@ -160,7 +160,7 @@ function addOthers(before: Float64Array, after: Float64Array, count: number, out
 }
 
 /** Writes `temperature * log(sum)` as a row that starts at `start`, shifted so that class `likeliest` has 0. */
-function writeLogits(
+export function writeLogits(
   sum: LogarithmRow,
   likeliest: number,
   temperature: number,

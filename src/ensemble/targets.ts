@@ -3,6 +3,7 @@ import { ShapeError } from '../errors.ts';
 import { best, type CombineRow, meanLogits, minLogit, type Teacher, weightedLogits } from './combine.ts';
 import { linear } from './linear.ts';
 import { expectTensors, leaveOneOut, meanTarget } from './meanProbabilities.ts';
+import { LEAST_ROBUST_TEACHERS, type RobustKind, robustTargets } from './robust.ts';
 
 /** The ensembles that make one target of several predictions. */
 export type CombiningKind = Exclude<EnsembleKind, 'apart'>;
@@ -10,7 +11,7 @@ export type CombiningKind = Exclude<EnsembleKind, 'apart'>;
 export interface TargetOptions {
   readonly rows: number;
   readonly classes: number;
-  /** Divides logits before a softmax; for the mean of probabilities alone. */
+  /** Divides logits before a softmax; for the ensembles of probabilities alone. */
   readonly temperature: number;
   /** Whether a target counts the student's own predictions in: then all students have the same one. */
   readonly includeSelf: boolean;
@@ -20,7 +21,7 @@ export interface TargetOptions {
   readonly weights?: readonly number[] | undefined;
 }
 
-const rowwise: Readonly<Record<Exclude<CombiningKind, 'mean-probabilities'>, CombineRow>> = {
+const rowwise: Readonly<Record<Exclude<CombiningKind, 'mean-probabilities' | RobustKind>, CombineRow>> = {
   'mean-logits': meanLogits,
   'min-logit': minLogit,
   best,
@@ -39,7 +40,8 @@ export function needsLabels(kind: EnsembleKind): boolean {
  *
  * Sums run in float64, and in an order that depends on what is predicted and not on who predicts it: the same
  * predictions give each student the same bits, in whatever order the students come. Takes a time that grows with the
- * square of their number, unless it is the mean of probabilities or all share one target.
+ * square of their number, unless it is the mean of probabilities or all share one target. Of fewer than three teachers,
+ * `trimmed-mean` and `median` are the mean of probabilities.
  *
  * @param contributions one `[rows, classes]` row-major tensor for each student, finite. For students that teach nobody
  *   and learn from these, their target is that with `includeSelf`.
@@ -61,7 +63,12 @@ export function targets(
   const place = (sorted: readonly Float32Array<ArrayBuffer>[]) =>
     contributions.map((_, i) => sorted[order.indexOf(i)]!);
 
-  if (kind === 'mean-probabilities') {
+  const teaching = contributions.length - (includeSelf ? 0 : 1);
+  const robust = kind === 'trimmed-mean' || kind === 'median';
+  if (robust && teaching >= LEAST_ROBUST_TEACHERS) {
+    return place(robustTargets(kind, logits, { rows, classes, temperature, includeSelf }));
+  }
+  if (robust || kind === 'mean-probabilities') {
     if (!includeSelf) return place(leaveOneOut(logits, rows, classes, temperature));
     const shared = meanTarget(logits, rows, classes, temperature);
     return contributions.map(() => shared);

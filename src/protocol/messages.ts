@@ -26,6 +26,8 @@ const bytesOf = (length: number) =>
 export const ENSEMBLES = [
   'mean-probabilities',
   'mean-logits',
+  'trimmed-mean',
+  'median',
   'min-logit',
   'best',
   'linear',

@@ -3,13 +3,22 @@ import { leaveOneOut } from '../../src/ensemble/meanProbabilities.ts';
 import { type CombiningKind, needsLabels, type TargetOptions, targets } from '../../src/ensemble/targets.ts';
 import { ShapeError } from '../../src/errors.ts';
 import { createRandom } from '../../src/random.ts';
-import { crossEntropies, meanOfLists, softmax } from '../support/numeric.ts';
+import { crossEntropies, meanOfLists, softmax, sumOf } from '../support/numeric.ts';
 import { expectClose } from '../support/tensors.ts';
 
 const ROWS = 5;
 const CLASSES = 7;
 const LABELS = [0, 6, 3, 3, 1];
-const KINDS = ['mean-probabilities', 'mean-logits', 'min-logit', 'best', 'linear', 'weighted'] as const;
+const KINDS = [
+  'mean-probabilities',
+  'mean-logits',
+  'trimmed-mean',
+  'median',
+  'min-logit',
+  'best',
+  'linear',
+  'weighted',
+] as const;
 /** Not in proportion to anything, and with a negative one, as KDCL-General may have them. */
 const WEIGHTS = [0.5, -0.125, 1, 0.25, 2, 0.75, 0.375, 1.5];
 
@@ -28,10 +37,25 @@ function optionsFor(students: number, includeSelf: boolean): TargetOptions {
 const rowOf = (z: ArrayLike<number>, row: number): number[] =>
   Array.from({ length: CLASSES }, (_, c) => z[row * CLASSES + c]!);
 
+/** For each class, the mean of those of the sorted probabilities that are kept; each row adds up to 1 again. */
+function classByClass(z: Float32Array[], kept: (sorted: number[]) => number[]): number[] {
+  const all = z.map((each) => softmax(each, CLASSES, 2));
+  const means = all[0]!.map(
+    (_, i) => meanOfLists(kept(all.map((p) => p[i]!).toSorted((a, b) => a - b)).map((p) => [p]))[0]!,
+  );
+  return means.map((value, i) => value / sumOf(rowOf(means, Math.floor(i / CLASSES))));
+}
+
 /** Probabilities of the naive definition at T = 2, for the rows of `teachers` with their weights. */
 const naive: Record<Exclude<CombiningKind, 'linear'>, (z: Float32Array[], w: number[]) => number[]> = {
   'mean-probabilities': (z) => meanOfLists(z.map((each) => softmax(each, CLASSES, 2))),
   'mean-logits': (z) => softmax(meanOfLists(z), CLASSES, 2),
+  'trimmed-mean': (z) => classByClass(z, (sorted) => (sorted.length < 3 ? sorted : sorted.slice(1, -1))),
+  median: (z) =>
+    classByClass(z, (sorted) => {
+      const middle = (sorted.length - 1) / 2;
+      return sorted.length < 3 ? sorted : [sorted[Math.floor(middle)]!, sorted[Math.ceil(middle)]!];
+    }),
   weighted: (z, w) => {
     const total = w.reduce((sum, value) => sum + value, 0);
     const mixed = Array.from(z[0]!, (_, i) =>
