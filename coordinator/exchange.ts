@@ -1,4 +1,4 @@
-import { getCodec, hasNonFinite } from '../src/codec/index.ts';
+import { getCodec } from '../src/codec/index.ts';
 import { encodingKey } from '../src/distill/objective.ts';
 import { wantsLabels } from '../src/ensemble/wantsLabels.ts';
 import { decodeLabels } from '../src/protocol/classLabels.ts';
@@ -10,6 +10,9 @@ import { byName, type Member } from './members.ts';
 import type { MissReason, Payload, RoundEffect } from './roundState.ts';
 import { contribute, recalls, reject, sameBytes } from './rounds.ts';
 import type { Run, RunEffect } from './runState.ts';
+import { nonFiniteOf } from './suspects/nonFinite.ts';
+import { withoutSuspects } from './suspects/quarantine.ts';
+import { faultsOf, inspect, isPoisoned, quarantineOf, strike, type Verdict } from './suspects/suspects.ts';
 import { targetsOf } from './targets.ts';
 
 type Logits = MessageOf<PeerMessage, 'logits'>;
@@ -21,10 +24,8 @@ export function receiveLogits(run: Run, member: Member, message: Logits, nowMs: 
   if (problem !== null) return malformed(run, member.name, problem);
   member.traffic.contributions.received += 1;
   const payload = payloadOf(message);
-  if (payload.logits && hasNonFinite(payload.logits)) {
-    const detail = 'the logits hold values that are not finite';
-    return perform(run, reject(run.rounds, member.name, message.round, detail));
-  }
+  const wrong = nonFiniteOf(payload);
+  if (wrong !== null) return refuseNonFinite(run, member, message.round, wrong);
   const { round, view } = message;
   const recalled = recall(run, member.name, message);
   if (recalled) return recalled;
@@ -58,6 +59,24 @@ function notInTraining({ options }: Run, { ready }: Member, round: number): stri
   const { data, training } = options.settings;
   const steps = training.epochs * Math.floor(ready!.trainSize / data.batchSize);
   return round < steps ? null : `logits.round: expected a step of the training, below ${steps}, got ${round}`;
+}
+
+/** What cannot be used is refused, and whoever keeps sending it is sent away. */
+function refuseNonFinite(run: Run, { name }: Member, round: number, tensor: string): RunEffect[] {
+  const verdicts = strike(run.suspects, name);
+  const refusals = reject(run.rounds, name, round, `${tensor} hold values that are not finite`);
+  const effects = [...perform(run, refusals), ...eventsOf(verdicts, round)];
+  if (!isPoisoned(run.suspects, name)) return effects;
+  const reason = quarantineOf(run.suspects, name)!;
+  const connection = run.connections.get(name)!;
+  return [...effects, { type: 'close', connection, code: CloseCode.poisoned, reason }];
+}
+
+function eventsOf(verdicts: readonly Verdict[], round: number): RunEffect[] {
+  return verdicts.map(({ event, peer, reason }) => ({
+    type: 'event',
+    record: { event, peer, round, reason },
+  }));
 }
 
 /** How a message differs from what the run's students need of this peer; `null` if it does not. */
@@ -152,9 +171,7 @@ export function perform(run: Run, effects: readonly RoundEffect[]): RunEffect[] 
 function messagesOf(run: Run, effect: RoundEffect): RunEffect[] {
   switch (effect.type) {
     case 'commit':
-      if (effect.learners.size > 0) run.committed += 1;
-      for (const [peer] of effect.contributions) run.members.get(peer)!.traffic.contributions.committed += 1;
-      return answer(run, effect.round, targetMessages(run, effect), effect.learners);
+      return commit(run, effect);
     case 'noTarget': {
       const { peer, used, ...message } = effect;
       const member = run.members.get(peer)!;
@@ -177,6 +194,21 @@ function messagesOf(run: Run, effect: RoundEffect): RunEffect[] {
   }
 }
 
+/** Looks at who said what, and makes the targets of what the others said. */
+function commit(run: Run, effect: RoundEffect & { type: 'commit' }): RunEffect[] {
+  const { data, exchange } = run.options.settings;
+  const { batch, round, teachers } = effect;
+  for (const [peer] of effect.contributions) run.members.get(peer)!.traffic.contributions.committed += 1;
+  const contributions = effect.contributions.filter(([peer]) => teachers.has(peer));
+  const verdicts = inspect(run.suspects, { batch, rows: data.batchSize, contributions });
+  const effects = withoutSuspects(run.suspects, effect, exchange.quorum).flatMap((each) => {
+    if (each.type !== 'commit') return messagesOf(run, each);
+    if (each.learners.size > 0) run.committed += 1;
+    return answer(run, round, targetMessages(run, each), each.learners);
+  });
+  return [...eventsOf(verdicts, round), ...effects];
+}
+
 type Addressed = readonly [peer: string, message: Answer];
 
 /** @param present those that hear it now; the others ask again when they are back */
@@ -190,6 +222,7 @@ function answer(
   const { committed, missed, rounds, journal } = run;
   journal.answered({
     ...{ round, lastClosed: rounds.lastClosed, committed, missed: { ...missed } },
+    quarantined: faultsOf(run.suspects),
     answers: frames.map(([peer, , frame]) => [peer, frame]),
   });
   return frames.flatMap(([peer, message, frame]) =>

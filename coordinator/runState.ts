@@ -8,6 +8,7 @@ import type { Journal } from './journal/types.ts';
 import type { Members, Place } from './members.ts';
 import type { Predictions } from './predictions.ts';
 import { createRounds, type MissReason, type Rounds } from './roundState.ts';
+import type { Suspects } from './suspects/suspects.ts';
 import type { RecentRounds } from './targets.ts';
 import { createFrameCounts, type FrameCounts } from './traffic.ts';
 
@@ -37,6 +38,8 @@ export interface Run {
   /** What the students need of their teachers; `null` while none has said. */
   wants: Wants | null;
   readonly recent: RecentRounds;
+  /** What is held against the peers that teach. */
+  readonly suspects: Suspects;
   committed: number;
   readonly missed: Record<MissReason, number>;
   readonly predictions: Map<string, Predictions>;
@@ -73,6 +76,7 @@ export function createRun(options: RunOptions, journal: Journal = memoryJournal(
     rounds: createRounds({ quorum, maxWaitMs: maxWait, firstRound: distill.burnInSteps }),
     wants: null,
     recent: [],
+    suspects: new Map(),
     committed: 0,
     missed: { noTeachers: 0, quorum: 0, late: 0, refused: 0 },
     predictions: new Map(),

@@ -3,15 +3,17 @@ import type { RunSnapshot } from './journal/types.ts';
 import { byName, type Member } from './members.ts';
 import { expectBack, leave } from './rounds.ts';
 import type { Run } from './runState.ts';
+import { faultsOf, restoreFaults } from './suspects/suspects.ts';
 import { createTraffic } from './traffic.ts';
 
 /** What a journal keeps of a run. */
 export function snapshotOf(run: Run): RunSnapshot {
-  const { options, phase, wants, keys, members, rounds, committed, missed } = run;
+  const { options, phase, wants, keys, members, rounds, committed, missed, suspects } = run;
   return {
     ...{ id: options.id, phase, wants, committed, missed: { ...missed } },
     keys: [...keys],
     lastClosed: rounds.lastClosed,
+    quarantined: faultsOf(suspects),
     members: byName(members).map(
       ({ connected, sinceMs, workedAtMs, progress, traffic, ...member }) => member,
     ),
@@ -29,6 +31,7 @@ export function restore(run: Run, left: RunSnapshot, nowMs: number): void {
   Object.assign(run.missed, left.missed);
   run.rounds.lastClosed = left.lastClosed;
   for (const [name, key] of left.keys) run.keys.set(name, key);
+  restoreFaults(run.suspects, left.quarantined);
   // Before the start, a peer has its place for as long as it is connected.
   if (run.phase === 'waiting') return;
   for (const kept of left.members) {

@@ -2,6 +2,7 @@ import { methodLabel } from '../src/config/methods.ts';
 import type { RunStatus } from '../src/results/types.ts';
 import { byName } from './members.ts';
 import type { Run } from './runState.ts';
+import { quarantineOf } from './suspects/suspects.ts';
 import { waitsOf, whatIsWaitedFor } from './waits.ts';
 
 /** How the run goes: what `/status.json` serves and the launcher shows. */
@@ -33,6 +34,7 @@ export function statusOf(run: Run, nowMs: number, startedAtMs: number): RunStatu
       imagesPerSecond: progress?.imagesPerSecond ?? 0,
       waitFraction: progress?.waitFraction ?? 0,
       collapsed: member.collapsed,
+      quarantined: quarantineOf(run.suspects, member.name),
     })),
     rounds: { committed: run.committed, missed: noTeachers + quorum + late + refused },
     seconds: (nowMs - startedAtMs) / 1000,

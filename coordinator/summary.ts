@@ -6,6 +6,7 @@ import { agreement, evaluateLogits } from '../src/training/metrics.ts';
 import { byName, type Member } from './members.ts';
 import { isComplete } from './predictions.ts';
 import type { Run } from './runState.ts';
+import { quarantineOf } from './suspects/suspects.ts';
 import { summariseTraffic } from './traffic.ts';
 
 /**
@@ -63,6 +64,7 @@ function summarisePeer(run: Run, member: Member, classes: number, interrupted: b
     role: member.role,
     outcome: outcomeOf(member, interrupted),
     ...(collapsed !== null && { collapsed }),
+    quarantined: quarantineOf(run.suspects, name),
     steps: done?.step ?? progress?.step ?? 0,
     test:
       predictions && isComplete(predictions)

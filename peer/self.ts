@@ -103,7 +103,7 @@ await runProgram(async () => {
       state: 'training',
     },
     ...{ step: 0, steps: totalSteps(settings, dataset), loss: null, accuracy: null, testAccuracy: null },
-    ...{ imagesPerSecond: 0, waitFraction: 0, collapsed: null },
+    ...{ imagesPerSecond: 0, waitFraction: 0, collapsed: null, quarantined: null },
   };
   const tell = (changes: Partial<PeerStatus>): void => {
     status = { ...status, ...changes };

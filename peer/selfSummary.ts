@@ -28,6 +28,7 @@ export function summariseAlone(training: {
         refusedBackends: refusedBackends ?? [],
         outcome: result.outcome,
         ...(collapsed !== null && { collapsed }),
+        quarantined: null,
         steps: result.step,
         test: result.final?.evaluation ?? null,
         ...(result.best && report === 'best' && { best: result.best }),

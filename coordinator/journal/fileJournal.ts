@@ -72,8 +72,8 @@ export function fileJournal(folder: string, { maxBytes, notify }: FileJournalOpt
   return {
     left,
     answered(round) {
-      const { lastClosed, committed, missed } = round;
-      if (latest) latest = { ...latest, lastClosed, committed, missed };
+      const { lastClosed, committed, missed, quarantined } = round;
+      if (latest) latest = { ...latest, lastClosed, committed, missed, quarantined };
       append(encodeRound(round));
     },
     snapshot(run) {
@@ -94,6 +94,6 @@ function lastState(records: Segment['found']): RunSnapshot | null {
   const snapshot = records.findLast((record) => record.kind === 'snapshot');
   if (!snapshot) return null;
   const { kind, ...run } = snapshot;
-  const { lastClosed, committed, missed } = records.at(-1)!;
-  return { ...run, lastClosed, committed, missed };
+  const { lastClosed, committed, missed, quarantined } = records.at(-1)!;
+  return { ...run, lastClosed, committed, missed, quarantined };
 }

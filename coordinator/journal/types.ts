@@ -1,14 +1,17 @@
 import type { Wants } from '../../src/protocol/messages.ts';
 import type { Member } from '../members.ts';
 import type { MissReason } from '../roundState.ts';
+import type { Fault } from '../suspects/suspects.ts';
 
-/** What a run's counters say; they only grow. */
+/** What a run's counters say; they only grow. And who is in quarantine. */
 export interface Counters {
   /** The highest round that was closed; -1 before the first. */
   readonly lastClosed: number;
   /** Rounds in which at least one student got a target. */
   readonly committed: number;
   readonly missed: Readonly<Record<MissReason, number>>;
+  /** Who teaches nobody, and why. */
+  readonly quarantined: Readonly<Record<string, Fault>>;
 }
 
 /** What students were answered about a round, each as a frame. */

@@ -90,12 +90,14 @@ export function formatBar(
 }
 
 /** What is out of the ordinary about a peer. */
-function stateOf({ role, state, connected, collapsed }: PeerStatus): string[] {
+function stateOf({ role, state, connected, collapsed, quarantined }: PeerStatus): string[] {
   if (state === 'lost') return ['LOST'];
-  if (role === 'teacher') return ['teaching'];
+  const quarantine = quarantined === null ? [] : ['QUARANTINED'];
+  if (role === 'teacher') return quarantined === null ? ['teaching'] : quarantine;
   return [
     ...(state === 'joining' || state === 'done' ? [state] : []),
     ...(connected || state === 'done' ? [] : ['disconnected']),
     ...(collapsed === null ? [] : ['COLLAPSED']),
+    ...quarantine,
   ];
 }

@@ -1,3 +1,4 @@
+import { count } from './format.ts';
 import type { Evaluation, MethodSummary, PeerSummary, RunSummary } from './types.ts';
 
 /** A peer that was evaluated. */
@@ -73,7 +74,19 @@ export function standardError(accuracy: number, samples: number): number {
 }
 
 /** What a peer's row must not hide, in a word; null for a peer that finished in good order. */
-export function trouble(peer: PeerSummary): 'lost' | 'interrupted' | 'collapsed' | null {
+export function trouble(peer: PeerSummary): 'lost' | 'interrupted' | 'collapsed' | 'quarantined' | null {
   if (peer.outcome !== 'finished') return peer.outcome;
-  return peer.collapsed === undefined ? null : 'collapsed';
+  if (peer.collapsed !== undefined) return 'collapsed';
+  return peer.quarantined === null ? null : 'quarantined';
+}
+
+/** What is known of it. */
+export function troubleDetail(peer: PeerSummary): string {
+  const { outcome, steps, collapsed, quarantined } = peer;
+  const facts = [
+    ...(outcome === 'finished' ? [] : [`after ${count(steps)} steps`]),
+    ...(collapsed === undefined || outcome !== 'finished' ? [] : [collapsed]),
+    ...(quarantined === null ? [] : [`nobody learned from it; ${quarantined}`]),
+  ];
+  return facts.join('; ');
 }

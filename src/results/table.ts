@@ -1,5 +1,5 @@
 import Table from 'cli-table3';
-import { methodsOf, trouble } from './compare.ts';
+import { methodsOf, trouble, troubleDetail } from './compare.ts';
 import { byteSize, count, cut, decimal, duration, percent, points, rate, wrap } from './format.ts';
 import type { Evaluation, MethodSummary, PeerSummary, RunSummary } from './types.ts';
 
@@ -115,8 +115,7 @@ function troubleLines(summary: RunSummary): string[] {
     peers.flatMap((peer) => {
       const state = trouble(peer);
       if (state === null) return [];
-      const detail = state === 'collapsed' ? peer.collapsed : `after ${count(peer.steps)} steps`;
-      return [wrap(`! ${peer.name} (${method}) ${state}: ${detail}`, WIDTH)];
+      return [wrap(`! ${peer.name} (${method}) ${state}: ${troubleDetail(peer)}`, WIDTH)];
     }),
   );
   return lines.length === 0 ? [] : ['', ...lines];

@@ -87,6 +87,8 @@ export interface PeerSummary {
   readonly outcome: 'finished' | 'interrupted' | 'lost';
   /** Set when the peer's loss stood at the level of guessing: what was seen, and at which step. */
   readonly collapsed?: string;
+  /** Why nobody learned from it at the end of the run; null when others did, or nobody was to. */
+  readonly quarantined: string | null;
   readonly steps: number;
   /** Null when the peer ended before its final evaluation. */
   readonly test: Evaluation | null;
@@ -216,6 +218,8 @@ export interface PeerStatus {
   readonly waitFraction: number;
   /** Set when the peer's loss stands at the level of guessing: what was seen, and at which step. */
   readonly collapsed: string | null;
+  /** Why nobody learns from it: what is wrong with its predictions; null when others do, or nobody is to. */
+  readonly quarantined: string | null;
 }
 
 /**

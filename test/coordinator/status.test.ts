@@ -37,6 +37,7 @@ describe('statusOf', () => {
           },
           ...{ loss: null, accuracy: null, testAccuracy: null, imagesPerSecond: 0, waitFraction: 0 },
           collapsed: null,
+          quarantined: null,
         },
       ],
     });

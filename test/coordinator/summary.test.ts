@@ -38,6 +38,7 @@ describe('summarise', () => {
           ...{
             outcome: 'finished',
             collapsed: 'loss 2.30',
+            quarantined: null,
             imagesPerSecond: 90,
             waitFraction: 0.125,
             stepMs: 11,

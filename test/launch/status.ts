@@ -19,6 +19,7 @@ export function peerAt(step: number, changes: Partial<PeerStatus> = {}): PeerSta
     imagesPerSecond: 812.4,
     waitFraction: 0.031,
     collapsed: null,
+    quarantined: null,
     ...changes,
   };
 }

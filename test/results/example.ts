@@ -20,6 +20,7 @@ export function peer(name: string, test: Evaluation | null, changes: Partial<Pee
     device: 'AMD EPYC 7763',
     refusedBackends: [],
     outcome: 'finished',
+    quarantined: null,
     steps: 775,
     test,
     imagesPerSecond: 812.4,

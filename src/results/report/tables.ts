@@ -1,4 +1,4 @@
-import { methodsOf, trouble } from '../compare.ts';
+import { methodsOf, trouble, troubleDetail } from '../compare.ts';
 import { byteSize, count, decimal, percent, points, rate } from '../format.ts';
 import type { Evaluation, EventRecord, PeerSummary, RunSummary } from '../types.ts';
 import type { Chart } from './curves.ts';
@@ -142,7 +142,7 @@ function markOf(peer: PeerSummary): Html {
   const state = trouble(peer);
   return state === null
     ? html``
-    : html` <strong class="mark" title="${peer.collapsed ?? ''}">${state}</strong>`;
+    : html` <strong class="mark" title="${troubleDetail(peer)}">${state}</strong>`;
 }
 
 /** Speed, waiting, overhead and traffic of every peer under every method. */
