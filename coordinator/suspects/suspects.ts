@@ -81,7 +81,9 @@ export function quarantineOf(suspects: Suspects, peer: string): string | null {
 
 /** Who is in quarantine, and why: what outlives the coordinator. What is held against the others begins anew. */
 export function faultsOf(suspects: Suspects): Record<string, Fault> {
-  const all = [...suspects].flatMap(([peer, { quarantined }]) => (quarantined ? [[peer, quarantined] as const] : []));
+  const all = [...suspects].flatMap(([peer, { quarantined }]) =>
+    quarantined ? [[peer, quarantined] as const] : [],
+  );
   return Object.fromEntries(all);
 }
 

@@ -20,6 +20,7 @@ function snapshot(lastClosed: number): RunSnapshot {
     lastClosed,
     committed: lastClosed + 1,
     missed: MISSED,
+    quarantined: {},
     members: [],
   };
 }
@@ -27,7 +28,7 @@ function snapshot(lastClosed: number): RunSnapshot {
 /** A round in which each of `peers` was answered with bytes that tell which round and peer it is. */
 function answered(round: number, peers: readonly string[] = ['a', 'b'], bytes = 40): AnsweredRound {
   return {
-    ...{ round, lastClosed: round, committed: round + 1, missed: MISSED },
+    ...{ round, lastClosed: round, committed: round + 1, missed: MISSED, quarantined: {} },
     answers: peers.map((peer) => [peer, frameOf(round, peer, bytes)]),
   };
 }
@@ -68,11 +69,12 @@ describe('a journal', () => {
     first.snapshot(snapshot(-1));
     first.answered(answered(0));
     first.snapshot({ ...snapshot(0), phase: 'finished' });
-    first.answered({ ...answered(1), missed: { ...MISSED, late: 2 } });
+    const quarantined = { b: 'constant' } as const;
+    first.answered({ ...answered(1), missed: { ...MISSED, late: 2 }, quarantined });
     first.close();
     const again = open(folder);
     const missed = { ...MISSED, late: 2 };
-    expect(again.left).toEqual({ ...snapshot(1), phase: 'finished', missed });
+    expect(again.left).toEqual({ ...snapshot(1), phase: 'finished', missed, quarantined });
     again.close();
   });
 

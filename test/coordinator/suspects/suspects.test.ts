@@ -1,10 +1,24 @@
 import { describe, expect, it } from 'vitest';
-import { receive } from '../../../coordinator/run.ts';
+import { memoryJournal } from '../../../coordinator/journal/memoryJournal.ts';
+import type { AnsweredRound } from '../../../coordinator/journal/types.ts';
+import { hello, receive } from '../../../coordinator/run.ts';
+import { restore, snapshotOf } from '../../../coordinator/snapshot.ts';
 import { statusOf } from '../../../coordinator/status.ts';
 import { summarise } from '../../../coordinator/summary.ts';
 import { MAX_NON_FINITE, quarantineOf, RELEASE_ROUNDS } from '../../../coordinator/suspects/suspects.ts';
+import { decodeCoordinatorMessage } from '../../../src/protocol/wire.ts';
 import { createRandom } from '../../../src/random.ts';
-import { batchOf, closesOf, eventsOf, logitsOf, readyWith, sentBy, startedRun } from '../support.ts';
+import {
+  batchOf,
+  closesOf,
+  emptyRun,
+  eventsOf,
+  helloOf,
+  logitsOf,
+  readyWith,
+  sentBy,
+  startedRun,
+} from '../support.ts';
 import {
   honest,
   oneHot,
@@ -109,8 +123,8 @@ describe('in quarantine', () => {
     const speakers = { a: honest('a'), x: sameForAll };
     play(run, 4, speakers);
     expect(sentBy(playRound(run, 4, speakers))).toEqual([
-      [1, { type: 'noTarget', round: 4, reason, detail }],
       [2, expect.objectContaining({ type: 'target', teachers: 1 })],
+      [1, { type: 'noTarget', round: 4, reason, detail }],
     ]);
     expect(run.missed.noTeachers).toBe(1);
     expect(run.committed).toBe(5);
@@ -124,9 +138,9 @@ describe('in quarantine', () => {
     const missed = { type: 'noTarget', round: 4, reason: 'quorum', detail };
     const effects = playRound(run, 4, speakers);
     expect(sentBy(effects)).toEqual([
+      [3, expect.objectContaining({ type: 'target', teachers: 2 })],
       [1, missed],
       [2, missed],
-      [3, expect.objectContaining({ type: 'target', teachers: 2 })],
     ]);
     expect(eventsOf(effects)).toEqual(['quarantined x', 'missed a', 'missed b']);
   });
@@ -176,6 +190,37 @@ describe('in quarantine', () => {
       );
     },
   );
+
+  it('a peer stays when its coordinator is started again', () => {
+    const run = runOf(NAMES);
+    play(run, 5, three(sameForAll));
+    const again = emptyRun(NAMES, settingsFor(SHAPE));
+    restore(again, snapshotOf(run), 0);
+    expect(statusOf(again, 0, 0).peers.map(({ quarantined }) => quarantined !== null)).toEqual([
+      ...[false, false, false],
+      true,
+    ]);
+    for (const [i, name] of NAMES.entries()) hello(again, i + 1, helloOf(name), 0);
+    for (const name of NAMES) receive(again, name, readyWith({ classes: SHAPE.classes, step: 5 }), 0);
+    expect(teachersOf(playRound(again, 5, three(honest('x'))))).toEqual([
+      [1, 2],
+      [2, 2],
+      [3, 2],
+      [4, 3],
+    ]);
+    const verdicts = play(again, RELEASE_ROUNDS, three(honest('x')), { first: 6 });
+    expect(verdicts).toEqual([`${5 + RELEASE_ROUNDS - 1} released x`]);
+  });
+
+  it('what is answered is in the journal without what the peer said', () => {
+    const told: AnsweredRound[] = [];
+    const journal = { ...memoryJournal(), answered: (round: AnsweredRound) => void told.push(round) };
+    const run = { ...runOf(NAMES), journal };
+    play(run, 5, three(sameForAll));
+    expect(told.map(({ quarantined }) => quarantined)).toEqual([{}, {}, {}, {}, { x: 'constant' }]);
+    const frames = told[4]!.answers.map(([, frame]) => decodeCoordinatorMessage(frame));
+    expect(frames).toMatchObject([{ teachers: 2 }, { teachers: 2 }, { teachers: 2 }, { teachers: 3 }]);
+  });
 
   it('of a renaming lasts for as long as the renaming, however small the batches', () => {
     const shape: Shape = { rows: 4, classes: 10 };
