@@ -145,8 +145,9 @@ function compareAll(
     if (!observation || size < 3) return { 'one-hot': null, permuted: null };
     for (let row = 0; row < rows; row++) {
       if (!isSure(observation, row, classes)) continue;
-      const others = classOfOthers(consensus, row, { observation, counted, classes }, size);
-      if (others !== NONE) confuse(suspect.confusion, others, observation.classes[row]!, classes);
+      const own = observation.classes[row]!;
+      const others = classOfOthers(consensus, row, counted ? own : NONE, size);
+      if (others !== NONE) confuse(suspect.confusion, others, own, classes);
     }
     const doubtful = trusted.filter((each) => each !== observation && each.meanDoubt > DOUBTFUL).length;
     return {

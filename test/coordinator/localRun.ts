@@ -50,13 +50,14 @@ const CLASSES = 10;
 
 /** Training of students of Fashion-MNIST that teach each other. */
 export function trainingSettings(changes: {
+  readonly seed?: number;
   readonly data?: Partial<RunSettings['data']>;
   readonly training?: object;
   readonly distill?: object;
   readonly exchange?: object;
 }): RunSettings {
   return runSettingsSchema.parse({
-    seed: 1,
+    seed: changes.seed ?? 1,
     data: { trainSize: 640, testSize: 500, labelNoise: 0.3, batchSize: 64, ...changes.data },
     training: { epochs: 10, ...changes.training },
     distill: { burnInSteps: 0, rampUpSteps: 0, ...changes.distill },

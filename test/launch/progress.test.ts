@@ -196,6 +196,11 @@ test('a peer that is lost, disconnected or collapsed says so, and what is unknow
   expect(formatLine(peerAt(5, { state: 'lost' }), null)).toContain('LOST');
   expect(formatLine(peerAt(5, { connected: false }), null)).toContain('disconnected');
   expect(formatLine(peerAt(5, { collapsed: 'loss 2.3' }), null)).toContain('COLLAPSED');
+  const quarantined = 'constant: the same for all';
+  expect(formatLine(peerAt(5, { quarantined }), null)).toContain('QUARANTINED');
+  const teacher = formatLine(peerAt(5, { role: 'teacher', quarantined }), null);
+  expect(teacher).toContain('QUARANTINED');
+  expect(teacher).not.toContain('teaching');
   expect(formatLine(peerAt(0, { loss: null }), null)).toContain('loss –, test –');
 });
 

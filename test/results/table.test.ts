@@ -85,13 +85,15 @@ describe('resultTable', () => {
     expect(text).not.toContain('\u001b');
   });
 
-  test('marks peers that were lost, interrupted or collapsed, in the row and below', () => {
+  test('marks peers that were lost, interrupted, collapsed or in quarantine, in the row and below', () => {
     const text = resultTable(
       runSummary(
         [
           peer('a', null, { outcome: 'lost', steps: 310 }),
           peer('b', evaluation(0.5), { outcome: 'interrupted', steps: 320 }),
           peer('c', evaluation(0.1), { collapsed: 'loss 2.30, that of guessing, from step 300 on' }),
+          peer('d', evaluation(0.6), { quarantined: 'replayed: says it again' }),
+          peer('e', null, { outcome: 'lost', steps: 3, quarantined: 'non-finite: kept sending it' }),
         ],
         [],
         { interrupted: true },
@@ -100,8 +102,13 @@ describe('resultTable', () => {
     expect(text).toContain('dml ! lost');
     expect(text).toContain('dml ! interrupted');
     expect(text).toContain('dml ! collapsed');
+    expect(text).toContain('dml ! quarantined');
     expect(text).toContain('dml (interrupted): ');
     expect(text).toContain('! a (dml) lost: after 310 steps');
     expect(text).toContain('! c (dml) collapsed: loss 2.30, that of guessing, from step 300 on');
+    expect(text).toContain('! d (dml) quarantined: nobody learned from it; replayed: says it again');
+    expect(text).toContain(
+      '! e (dml) lost: after 3 steps; nobody learned from it; non-finite: kept sending it',
+    );
   });
 });

@@ -4,8 +4,15 @@ import { inspect, type Suspects } from '../../../coordinator/suspects/suspects.t
 import { loadBackend } from '../../../src/backend/select.ts';
 import { batchIds } from '../../../src/datasets/sampler.ts';
 import { batchDigest } from '../../../src/protocol/batchDigest.ts';
+import { decodeCoordinatorMessage } from '../../../src/protocol/wire.ts';
 import { LIES, type LieName } from '../lies.ts';
-import { type Heard, type LocalResult, trainingSettings, trainTogether } from '../localRun.ts';
+import {
+  type Heard,
+  type LocalPeer,
+  type LocalResult,
+  trainingSettings,
+  trainTogether,
+} from '../localRun.ts';
 
 /** Three in ten labels are wrong, and students listen to each other from their first step on. */
 const SETTINGS = trainingSettings({ data: { trainSize: 512, testSize: 100 }, training: { epochs: 12 } });
@@ -96,6 +103,23 @@ describe('in a training of three students under label noise', () => {
       ),
     );
     expect(verdictsOf(rounds, 4)).toEqual([]);
+  });
+});
+
+describe('while three students train', () => {
+  it('one that lies is found, and the others learn from each other alone from then on', async () => {
+    const settings = trainingSettings({ data: { trainSize: 512, testSize: 100 }, training: { epochs: 1 } });
+    const peers = ['a', 'b', 'x'].map((name) => ({ name, model: 'mlp' }));
+    const [a, b, x] = peers as [LocalPeer, LocalPeer, LocalPeer];
+    const { events, run } = await trainTogether([a, b, { ...x, lie: LIES.constant() }], settings);
+    expect(events).toEqual(['quarantined x 4 constant: predicts the same for every sample']);
+    expect(run.committed).toBe(8);
+    const teachers = Array.from({ length: 8 }, (_, round) =>
+      decodeCoordinatorMessage(run.journal.recall(round, 'a')!),
+    );
+    expect(teachers.map((each) => (each.type === 'target' ? each.teachers : 0))).toEqual([
+      2, 2, 2, 2, 1, 1, 1, 1,
+    ]);
   });
 });
 
