@@ -9,9 +9,12 @@ export interface Consensus {
   readonly votes: Uint16Array;
 }
 
-/** A prediction counts as a vote when it is nearer to certain than to guessing. */
+/** How far from guessing to certain: students that learn from a liar, too, never get very certain. */
+const SURE = 0.15;
+
+/** A prediction counts as a vote when it is more than a guess. */
 export function isSure({ doubts }: Observation, row: number, classes: number): boolean {
-  return doubts[row]! < (1 - 1 / classes) / 2;
+  return doubts[row]! < (1 - 1 / classes) * (1 - SURE);
 }
 
 /** What the trusted peers agree on, by majority vote (Boyer & Moore 1981): in a time that grows with their number. */

@@ -1,6 +1,6 @@
 /** A block of rows ends with four a class, but is never so short or so long. */
 const ROWS_A_CLASS = 4;
-const [LEAST_ROWS, MOST_ROWS] = [256, 16_384];
+const [LEAST_ROWS, MOST_ROWS] = [512, 16_384];
 
 /** Share of the rows that have to agree once the classes are renamed. */
 const RENAMED = 0.6;

@@ -10,14 +10,18 @@ export const LIES: Readonly<Record<LieName, () => Lie>> = {
   constant: () => {
     let first: Float32Array | null = null;
     return (logits) => {
-      const row = (first ??= logits.slice(0, 10));
+      first ??= logits.slice(0, 10);
+      const row = first;
       return logits.map((_, i) => row[i % 10]!);
     };
   },
   /** What it said of its first batch, of all that follow. */
   replayed: () => {
     let first: Float32Array | null = null;
-    return (logits) => (first ??= logits.slice());
+    return (logits) => {
+      first ??= logits.slice();
+      return first;
+    };
   },
   'one-hot': () => (logits) =>
     logits.map((_, i) => {

@@ -6,13 +6,7 @@ import { batchIds } from '../../../src/datasets/sampler.ts';
 import { batchDigest } from '../../../src/protocol/batchDigest.ts';
 import { decodeCoordinatorMessage } from '../../../src/protocol/wire.ts';
 import { LIES, type LieName } from '../lies.ts';
-import {
-  type Heard,
-  type LocalPeer,
-  type LocalResult,
-  trainingSettings,
-  trainTogether,
-} from '../localRun.ts';
+import { type Heard, type LocalResult, trainingSettings, trainTogether } from '../localRun.ts';
 
 /** Three in ten labels are wrong, and students listen to each other from their first step on. */
 const SETTINGS = trainingSettings({ data: { trainSize: 512, testSize: 100 }, training: { epochs: 12 } });
@@ -106,20 +100,29 @@ describe('in a training of three students under label noise', () => {
   });
 });
 
-describe('while three students train', () => {
+describe('while students train', () => {
+  const trainWith = (lie: LieName, names: readonly string[], epochs: number): Promise<LocalResult> => {
+    const settings = trainingSettings({ data: { trainSize: 512, testSize: 100 }, training: { epochs } });
+    const peers = names.map((name) => ({ name, model: 'mlp' }));
+    return trainTogether([...peers, { name: 'x', model: 'mlp', lie: LIES[lie]() }], settings);
+  };
+
   it('one that lies is found, and the others learn from each other alone from then on', async () => {
-    const settings = trainingSettings({ data: { trainSize: 512, testSize: 100 }, training: { epochs: 1 } });
-    const peers = ['a', 'b', 'x'].map((name) => ({ name, model: 'mlp' }));
-    const [a, b, x] = peers as [LocalPeer, LocalPeer, LocalPeer];
-    const { events, run } = await trainTogether([a, b, { ...x, lie: LIES.constant() }], settings);
+    const { events, run } = await trainWith('constant', ['a', 'b'], 1);
     expect(events).toEqual(['quarantined x 4 constant: predicts the same for every sample']);
     expect(run.committed).toBe(8);
-    const teachers = Array.from({ length: 8 }, (_, round) =>
+    const told = Array.from({ length: 8 }, (_, round) =>
       decodeCoordinatorMessage(run.journal.recall(round, 'a')!),
     );
-    expect(teachers.map((each) => (each.type === 'target' ? each.teachers : 0))).toEqual([
-      2, 2, 2, 2, 1, 1, 1, 1,
+    expect(told.map((each) => (each.type === 'target' ? each.teachers : 0))).toEqual([
+      ...[2, 2, 2, 2],
+      ...[1, 1, 1, 1],
     ]);
+  });
+
+  it('and learn from the liar as well, and are the less certain for it, it is found', async () => {
+    const { events } = await trainWith('permuted', ['a', 'b', 'c'], 8);
+    expect(events).toEqual([expect.stringMatching(/^quarantined x \d+ permuted/)]);
   });
 });
 
