@@ -35,9 +35,6 @@ export interface Joining {
   readonly step?: number | undefined;
 }
 
-/** Open rounds that a peer may have sent to: each is kept until it closes, and looked at whenever something happens. */
-const MAX_UNANSWERED = 32;
-
 /** A student begins, or is back with a new connection. Joining a run that is under way, it is awaited once it has caught up. */
 export function join(rounds: Rounds, peer: string, nowMs: number, { step, ...part }: Joining): RoundEffect[] {
   const known = rounds.students.get(peer);
@@ -104,10 +101,6 @@ export function contribute(rounds: Rounds, contribution: Contribution, nowMs: nu
   const excess = excessOf(rounds, peer, round);
   if (excess !== null) return reject(rounds, peer, round, excess);
 
-  if (!existing?.contributions.has(peer) && unansweredOf(rounds, peer) >= MAX_UNANSWERED) {
-    return reject(rounds, peer, round, `${MAX_UNANSWERED} rounds before it have no answer yet`);
-  }
-
   student.round = Math.max(student.round, round);
   Object.assign(student, { lagging: false, behind: false });
   if (existing && (existing.view !== view || !sameBytes(existing.batch, batch))) {
@@ -138,10 +131,6 @@ function excessOf({ open, lastClosed, options }: Rounds, peer: string, round: nu
   );
   if (unanswered.length < MAX_UNANSWERED) return null;
   return `this peer has ${unanswered.length} rounds without an answer already`;
-}
-
-function unansweredOf(rounds: Rounds, peer: string): number {
-  return [...rounds.open.values()].filter(({ contributions }) => contributions.has(peer)).length;
 }
 
 /** Logits that cannot be used, such as non-finite ones: the student is answered, and not awaited in this round. */

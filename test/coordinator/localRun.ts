@@ -5,7 +5,7 @@ import { contributionOf } from '../../peer/contribution.ts';
 import { createTrainingLog } from '../../peer/log.ts';
 import { loadNetwork } from '../../peer/network.ts';
 import { createStudent, type Student } from '../../peer/student.ts';
-import { logitsAlone, type TeacherSource, type Teaching } from '../../peer/teachers.ts';
+import { logitsAlone, noTeachers, type TeacherSource, type Teaching } from '../../peer/teachers.ts';
 import { train } from '../../peer/train.ts';
 import { getCodec } from '../../src/codec/index.ts';
 import { type RunSettings, runSettingsSchema } from '../../src/config/schema.ts';
@@ -95,6 +95,7 @@ export async function trainTogether(
   };
 
   const teachersOf = ({ name, lie }: LocalPeer): TeacherSource => ({
+    ...noTeachers,
     async teach({ step, ids, student }): Promise<Teaching> {
       const codec = getCodec(settings.exchange.codec);
       const shape = student.logits.shape;
@@ -113,7 +114,6 @@ export async function trainTogether(
       const target = codec.decode(answer.logits!.data, ...shape);
       return { target: logitsAlone(tf.tensor2d(target, shape)), waitedMs: 0 };
     },
-    updated: () => {},
   });
 
   try {
@@ -138,9 +138,10 @@ async function finish(student: Student, settings: RunSettings, teachers: Teacher
   const signal = new AbortController().signal;
   await train({
     ...student,
-    ...{ peer: student.name, settings, teachers, signal },
+    ...{ peer: student.name, settings, teachers, from: 0, signal },
     log: createTrainingLog({ classes: CLASSES, graceSteps: 1e9, now: () => 0 }, () => {}),
     evaluate: async () => {},
+    keep: async () => {},
   });
   const logits = await student.predictTestSet(signal, () => {});
   return evaluateLogits(logits!, student.dataset.test.labels, CLASSES);

@@ -28,15 +28,14 @@ function shuffled<T>(items: readonly T[], random: Random): T[] {
 }
 
 describe('a student that does not wait for answers', () => {
-  it('may have 32 rounds open; what it sends for others is refused', () => {
+  it('may have two rounds open; what it sends for others is refused', () => {
     const rounds = roundsOf(['a', 'b']);
-    for (let round = 0; round < 32; round++) expect(send(rounds, 'a', round)).toEqual([]);
-    expect(answersOf(send(rounds, 'a', 32))).toEqual(['a 32 refused']);
-    expect(rounds.open.size).toBe(32);
-    // Again for one that is open, and for another once one has closed.
-    expect(send(rounds, 'a', 31)).toEqual([]);
+    for (const round of [0, 1]) expect(send(rounds, 'a', round)).toEqual([]);
+    expect(answersOf(send(rounds, 'a', 2))).toEqual(['a 2 refused']);
+    expect(rounds.open.size).toBe(2);
+    // Another one, once one has closed.
     expect(answersOf(send(rounds, 'b', 0))).toEqual(['a 0 target', 'b 0 target']);
-    expect(send(rounds, 'a', 33)).toEqual([]);
+    expect(send(rounds, 'a', 3)).toEqual([]);
   });
 });
 
