@@ -6,6 +6,7 @@ import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { assignCheckpoint, findCheckpoint, saveCheckpoint } from '../../peer/checkpoints.ts';
 import { createTrainingLog } from '../../peer/log.ts';
 import { loadNetwork } from '../../peer/network.ts';
+import { ownTeachers } from '../../peer/selfTeachers.ts';
 import { createStudent, type Student } from '../../peer/student.ts';
 import { noTeachers, type TeacherSource } from '../../peer/teachers.ts';
 import { train } from '../../peer/train.ts';
@@ -37,29 +38,35 @@ async function studentOf(settings: RunSettings, model = 'mlp', name = 'peer-1'):
   return student;
 }
 
-/** A frozen network teaches, or the moving average of the student where its method wants that. */
-function teachersOf({ loss, ema, model }: Student): TeacherSource {
+/** The student's own teachers, or a frozen network in the place of other peers. */
+async function teachersOf(student: Student, settings: RunSettings): Promise<TeacherSource> {
+  const { loss, model } = student;
+  const own = await ownTeachers(student, settings, model.name, undefined);
+  if (own) return own;
   const frozen = createModel(model.name, { inputShape: model.inputShape, classes: model.classes, seed: 9 });
   onTestFinished(() => frozen.dispose());
   return {
     ...noTeachers,
     teach: async ({ images }) => ({
       target: tf.tidy(() => {
-        if (ema) return { logits: ema.predict(images), encodings: {} };
         const { logits, features } = frozen.forward(images, false);
         const encodings = loss.needs.features.map((need) => [encodingKey(need), encode(need, features)]);
         return { logits, encodings: Object.fromEntries(encodings) };
       }),
       waitedMs: 0,
     }),
-    updated: (step) => ema?.update(step),
   };
 }
 
 /** Trains from one step to another: the whole training ends later, as its schedules know. */
-async function trainOn(student: Student, settings: RunSettings, from: number, to: number): Promise<void> {
+async function trainOn(
+  student: Student,
+  teachers: TeacherSource,
+  settings: RunSettings,
+  from: number,
+  to: number,
+): Promise<void> {
   const stop = new AbortController();
-  const teachers = teachersOf(student);
   const steps = await train({
     ...student,
     ...{ peer: student.name, settings, from, signal: stop.signal },
@@ -80,11 +87,16 @@ async function trainOn(student: Student, settings: RunSettings, from: number, to
 const OWNER = (settings: RunSettings) => ({ run: 'run-1', settings });
 
 /** Restores, and tells what was said. */
-async function restoreInto(student: Student, folder: string, settings: RunSettings, run = 'run-1') {
+async function restoreInto(
+  student: Student,
+  folder: string,
+  settings: RunSettings,
+  { run = 'run-1', teachers = noTeachers } = {},
+) {
   const told: string[] = [];
   const notify = (what: string): void => void told.push(what.replaceAll(`${folder}/checkpoints/`, ''));
   const found = await findCheckpoint(folder, student, { run, settings }, notify);
-  if (found) assignCheckpoint(found, student);
+  if (found) assignCheckpoint(found, student, teachers.state);
   return { reached: found && { step: found.step, best: found.best }, told };
 }
 
@@ -141,21 +153,25 @@ describe('a training that goes on from a checkpoint', () => {
       'mlp',
     ],
     ['a moving average that teaches', { distill: { method: 'self-ema' } }, 'mlp'],
+    ['predictions of the epoch before', { distill: { method: 'ps-kd' } }, 'mlp'],
+    ['predictions of the batch before', { distill: { method: 'dlb' } }, 'mlp'],
     ['modules and what they remember', { distill: { method: 'crd' } }, 'mlp'],
     ['running statistics and augmented images', { data: { augment: 'crop-flip', batchSize: 4 } }, 'resnet8'],
   ])('ends with the same bits: %s', async (_, changes, model) => {
     const settings = settingsOf({ ...changes, training: { epochs: 3, ...changes.training } });
     const [at, end] = [4, 7];
     const whole = await studentOf(settings, model);
+    const before = await teachersOf(whole, settings);
     const folder = await temporaryFolder();
-    await trainOn(whole, settings, 0, at);
-    await saveCheckpoint(folder, whole, { step: at, best: null }, OWNER(settings));
-    await trainOn(whole, settings, at, end);
+    await trainOn(whole, before, settings, 0, at);
+    await saveCheckpoint(folder, whole, { step: at, best: null }, OWNER(settings), before.state);
+    await trainOn(whole, before, settings, at, end);
 
     const fresh = await studentOf(settings, model);
-    const { reached } = await restoreInto(fresh, folder, settings);
+    const after = await teachersOf(fresh, settings);
+    const { reached } = await restoreInto(fresh, folder, settings, { teachers: after });
     expect(reached).toEqual({ step: at, best: null });
-    await trainOn(fresh, settings, at, end);
+    await trainOn(fresh, after, settings, at, end);
     expect(await bits(fresh)).toEqual(await bits(whole));
   });
 
@@ -255,7 +271,7 @@ describe('a checkpoint of something else', () => {
     const { folder } = await threeCheckpoints();
     const student = smallStudent(undefined, other.name);
     const before = await bits(student);
-    const { reached, told } = await restoreInto(student, folder, other.settings ?? PLAIN, other.run);
+    const { reached, told } = await restoreInto(student, folder, other.settings ?? PLAIN, other);
     expect(reached).toBeNull();
     expect(told).toHaveLength(3);
     for (const what of told) expect(what).toMatch(message);
