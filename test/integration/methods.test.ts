@@ -58,7 +58,8 @@ describe('students that run copies of each other', () => {
     ] as const) {
       expect([peer.outcome, peer.steps]).toEqual(['finished', 16]);
       expect(Math.round(peer.bytesUp / statSync(weightsOf(folder, peer.name)).size)).toBe(3);
-      expect(Math.round(peer.bytesDown / statSync(weightsOf(folder, other.name)).size)).toBe(3);
+      // Those of step 12 would be for step 16: they come to nobody who has finished before.
+      expect([2, 3]).toContain(Math.round(peer.bytesDown / statSync(weightsOf(folder, other.name)).size));
       expect(peer.test?.accuracy).toBeGreaterThan(0.3);
       expect(Number.isFinite(peer.test!.nll)).toBe(true);
     }
