@@ -2,6 +2,8 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
+import { encodeRound } from '../../coordinator/journal/record.ts';
+import { openSegment } from '../../coordinator/journal/segment.ts';
 import { parseDuration } from '../../src/config/duration.ts';
 import { loadExperiment } from '../../src/config/load.ts';
 import { parseCifar } from '../../src/datasets/cifar.ts';
@@ -10,6 +12,7 @@ import { tarEntries } from '../../src/datasets/tar.ts';
 import { CodistillError } from '../../src/errors.ts';
 import { projectRoot } from '../../src/paths.ts';
 import { readNdjson } from '../../src/results/files.ts';
+import { readPredictions } from '../../src/results/predictions.ts';
 import { readSummary } from '../../src/results/runFolder.ts';
 import { readTokens } from '../../src/token.ts';
 import { decodeSafetensors, encodeSafetensors } from '../../src/training/safetensors.ts';
@@ -31,6 +34,15 @@ const READERS = {
   summary: (bytes: Uint8Array) => {
     written('summary.json', bytes);
     return readSummary(folder);
+  },
+  predictions: (bytes: Uint8Array) => {
+    written('predictions.safetensors', bytes);
+    return readPredictions(folder);
+  },
+  journal: (bytes: Uint8Array) => {
+    const segment = openSegment(written('current.journal', bytes));
+    segment.recall(3, 'a');
+    segment.close();
   },
   token: (bytes: Uint8Array) => readTokens(written('token', bytes)),
   duration: (bytes: Uint8Array) => parseDuration(Buffer.from(bytes).toString()),
@@ -84,6 +96,20 @@ const safetensors = encodeSafetensors(
   { model: 'mlp' },
 );
 
+const predictions = encodeSafetensors(
+  new Map([
+    ['logits', { dtype: 'F32', shape: [2, 2], values: Float32Array.of(1, 2, 3, 4) }],
+    ['labels', { dtype: 'I32', shape: [2], values: Int32Array.of(0, 1) }],
+  ]),
+  {},
+);
+
+const counters = { lastClosed: 3, committed: 4, missed: { noTeachers: 0, quorum: 0, late: 0, refused: 0 } };
+const journal = Buffer.concat([
+  ...encodeRound({ ...counters, round: 2, answers: [['a', Uint8Array.of(1, 2, 3)]] }).parts,
+  ...encodeRound({ ...counters, round: 3, answers: [['a', Uint8Array.of(4, 5)]] }).parts,
+]);
+
 const numbers = ['0', '-1', '1e999', '4294967295', '9007199254740993', '.nan', '-.inf', '0x7fffffff'];
 const yaml = [
   ...numbers,
@@ -119,6 +145,8 @@ const kinds: readonly (readonly [Kind, number, readonly Uint8Array[], readonly s
   ['tar', 3, ['777', '-1000', '-2000', '77777777777', '8', ''].map(tarOf), ['30', '37', '2d', '00', '20']],
   ['ndjson', 2, [utf8('{"time":"t","kind":"progress"}\n{"a":[1,2]}\n')], json.map(hexOf)],
   ['summary', 2, [utf8('{"method":"dml","peers":[],"compare":{}}')], json.map(hexOf)],
+  ['predictions', 2, [predictions], [...json.map(hexOf), 'ffffffffffffffff']],
+  ['journal', 2, [journal], [...json.map(hexOf), 'ffffffff', '00000000']],
   ['token', 1, [utf8('secret\n')], ['0a', '00', '20', 'c3']],
   [
     'duration',
