@@ -78,7 +78,8 @@ export async function trainTogether(
 ): Promise<LocalResult> {
   const students = await Promise.all(peers.map(({ name, model }) => studentOf(name, model, settings)));
   const names = peers.map(({ name }) => name);
-  const ready = readyWith({ classes: CLASSES, testSize: settings.data.testSize! });
+  const { trainSize, testSize } = settings.data;
+  const ready = readyWith({ classes: CLASSES, trainSize: trainSize!, testSize: testSize! });
   const run = startedRun(names, settings, readyOf(names[0]!, ready));
   const waiting = new Map<number, (answer: Answer) => void>();
   const events: string[] = [];

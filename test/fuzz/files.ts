@@ -104,7 +104,10 @@ const predictions = encodeSafetensors(
   {},
 );
 
-const counters = { lastClosed: 3, committed: 4, missed: { noTeachers: 0, quorum: 0, late: 0, refused: 0 } };
+const counters = {
+  ...{ lastClosed: 3, committed: 4, quarantined: {} },
+  missed: { noTeachers: 0, quorum: 0, late: 0, refused: 0 },
+};
 const journal = Buffer.concat([
   ...encodeRound({ ...counters, round: 2, answers: [['a', Uint8Array.of(1, 2, 3)]] }).parts,
   ...encodeRound({ ...counters, round: 3, answers: [['a', Uint8Array.of(4, 5)]] }).parts,

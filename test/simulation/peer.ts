@@ -117,7 +117,7 @@ export function createPeer(world: World, network: Network, options: PeerOptions)
     await pause(options.stepMs);
     const facts = {
       ...{ dataset: 'ab'.repeat(32), classes: CLASSES, inputShape: [1, 1, 1] as [number, number, number] },
-      ...{ trainSize: 1, testSize: 1, parameters: 1 },
+      ...{ trainSize: 1_000, testSize: 1, parameters: 1 },
     };
     const started = await session.ready(
       { ...facts, ...(role === 'student' && { wants: WANTS }), ...(disk && { step: disk.step }) },
