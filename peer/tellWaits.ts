@@ -41,8 +41,8 @@ export function tellWaits(session: Session, tell: Tell): Session {
     ...session,
     join: () =>
       tellingOf(session.join(), { for: 'the coordinator to let this peer in', next: 'load the data' }, tell),
-    ready: (facts) =>
-      tellingOf(session.ready(facts), { for: 'the other peers to be ready', next: 'train' }, tell),
+    ready: (facts, onLoss) =>
+      tellingOf(session.ready(facts, onLoss), { for: 'the other peers to be ready', next: 'train' }, tell),
     exchange: (logits, shape) =>
       tellingOf(
         session.exchange(logits, shape),
