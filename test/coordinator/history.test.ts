@@ -45,7 +45,7 @@ describe('rounds with any history', () => {
       const round = Math.max(0, rounds.lastClosed + random.below(4) - 1);
       const action = random.below(10);
       if (action === 0) effects.push(...leave(rounds, peer, false));
-      else if (action === 1) enter(rounds, peer, now, names);
+      else if (action === 1) effects.push(...enter(rounds, peer, now, names));
       else if (action === 2) heard(rounds, peer, random.below(2) === 0, now);
       else if (action === 3) effects.push(...tick(rounds, now));
       else if (!sent.has(`${peer} ${round}`)) {
@@ -110,7 +110,7 @@ describe('rounds with any history', () => {
           away[peer] = !away[peer];
           waits[peer] = false;
           if (away[peer]) follow(leave(rounds, peer, false));
-          else enter(rounds, peer, now, ['a', 't']);
+          else follow(enter(rounds, peer, now, ['a', 't']));
         } else if (!waits[peer]) {
           waits[peer] = true;
           const round = next[peer];

@@ -166,9 +166,9 @@ export function enter(
   nowMs: number,
   peers: readonly string[] = [peer],
   step?: number,
-): void {
+): RoundEffect[] {
   const teaches = roleOf(peer) === 'teacher' || !peers.some((each) => roleOf(each) === 'teacher');
-  joinRounds(rounds, peer, nowMs, { teaches, learns: roleOf(peer) === 'student', step });
+  return joinRounds(rounds, peer, nowMs, { teaches, learns: roleOf(peer) === 'student', step });
 }
 
 /** What a peer says about a batch, as far as the rounds are concerned. */

@@ -21,12 +21,12 @@ describe('a run waits', () => {
 
   it('for a round, and says what keeps its peers', () => {
     const run = startedRun(['a', 'b', 'c', 'd']);
-    receive(run, 'a', logitsOf(200), 0);
+    receive(run, 'a', logitsOf(190), 0);
     receive(run, 'b', progressAt(160, { phase: 'evaluating' }), 0);
     receive(run, 'c', progressAt(40), 0);
     expect(briefly(run, 2_000)).toEqual([['round', 'b c d', 2]]);
     expect(whatIsWaitedFor(run, 2_000)).toBe(
-      'round 200 has waited 2.0 s for b (evaluating), c (in its burn-in, step 40), d; the round goes on without in 8.0 s',
+      'round 190 has waited 2.0 s for b (evaluating), c (in its burn-in, step 40), d; the round goes on without in 8.0 s',
     );
   });
 

@@ -246,7 +246,13 @@ function counters(history: readonly HistoryRecord[]): Violation[] {
       promise: 'P9',
       detail: `rounds: the summary counts ${summary.committed}, targets came in ${rounds.size}`,
     });
-  const refused = of(history, 'closed').filter(({ code }) => code === 4003 || code === 4007);
+  // Of strangers, the coordinator does not record every one: they may be any number.
+  const known = new Set(
+    of(history, 'received').flatMap(({ type, link }) => (type === 'welcome' ? [link] : [])),
+  );
+  const refused = of(history, 'closed').filter(
+    ({ code, link }) => known.has(link) && (code === 4003 || code === 4007),
+  );
   const refusals = of(history, 'event').filter(({ event }) => event === 'refused' || event === 'malformed');
   if (refused.length > refusals.length)
     found.push({

@@ -30,7 +30,7 @@ describe('a coordinator and peers that were started by hand', () => {
     const { program, url, runFolder } = await startCoordinator(args, folder);
     const stranger = await startPeer('stranger', url, folder);
     expect(await stranger.exited).toBe(ExitCode.refused);
-    expect(stranger.errorText()).toContain('expected the token of this run');
+    expect(stranger.errorText()).toContain('expected a token of this run');
 
     const first = await startPeer('first', url, folder, ['--token-file', token]);
     const second = await startPeer('second', url, folder, ['--token-file', token]);

@@ -9,7 +9,7 @@ export const killBeforeSending: Drill = {
   promises: ['P2', 'P7'],
   criterion: 'the round goes on within 1 s, far before its deadline of 5 s',
   async run(stage) {
-    const coordinator = await stage.coordinator({ maxWait: '5s' });
+    const coordinator = await stage.coordinator({ maxWait: '5s', lease: '10s' });
     const [, , last] = coordinator.names;
     const puppet = await stage.puppet('puppet');
     const [a, b] = await stage.cast(coordinator, (name) => (name === last ? { open: puppet.open } : {}));

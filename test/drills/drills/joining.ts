@@ -109,7 +109,7 @@ export const comeBack: Drill = {
     const told: string[] = [];
     let passed = true;
     for (const lease of ['30s', '300ms']) {
-      const coordinator = await stage.coordinator({ lease });
+      const coordinator = await stage.coordinator({ lease, maxWait: '250ms' });
       const [a, b, c] = await stage.cast(coordinator);
       await Promise.all([a!, b!, c!].map((peer) => peer.play(0, 3)));
       c!.link.terminate();

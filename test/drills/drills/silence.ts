@@ -90,7 +90,7 @@ export const stalled: Drill = {
   promises: ['P8'],
   criterion: 'it is not taken for dead',
   async run(stage) {
-    const coordinator = await stage.coordinator({ lease: LEASE, maxWait: '5s' });
+    const coordinator = await stage.coordinator({ lease: LEASE, quorum: 'all' });
     const last = coordinator.names.at(-1)!;
     const puppet = await stage.puppet('puppet');
     const peers = await stage.cast(coordinator, (name) => (name === last ? { open: puppet.open } : {}));

@@ -91,7 +91,7 @@ export const throwing: Drill = {
   async run(stage) {
     const model = join(stage.folder, 'failing.mjs');
     writeFileSync(model, FAILING_MODEL);
-    const coordinator = await stage.coordinator({ scripted: false, lease: '1s', maxWait: '10s' });
+    const coordinator = await stage.coordinator({ scripted: false, lease: '1s', maxWait: '900ms' });
     const [failing, ...others] = coordinator.names.map((name, i) =>
       stage.student(name, coordinator.url, ['--name', name, ...(i === 0 ? ['--model', model] : [])]),
     );
