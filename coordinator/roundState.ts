@@ -22,6 +22,8 @@ export interface Student {
   lagging: boolean;
   /** Back after rounds that were closed without it: it goes through them first, and meanwhile nobody waits for it. */
   behind: boolean;
+  /** How far behind it was when it came back, and the rounds that it has taken again since. */
+  readonly replay: { gap: number; rounds: number };
   /** Missed deadlines, less the rounds it was on time for since. */
   strikes: number;
   /** The latest round it sent logits for; -1 before the first. */

@@ -22,6 +22,11 @@ import type { Contribution, OpenRound, RoundEffect, Rounds, Student } from './ro
 /** Missed deadlines after which a student that fell behind is not awaited again before it is on time by itself. */
 const MAX_STRIKES = 3;
 
+/** Rounds that a student which is back takes again, however far behind it is. */
+const REPLAYS_AT_LEAST = 20;
+/** Rounds that it has to come nearer to the others with each that it takes again, from then on. */
+const LEAST_GAIN = 0.25;
+
 /** Rounds that a peer may have open at a time: that of its batch, and one that it gave up waiting for. */
 const MAX_UNANSWERED = 2;
 
@@ -41,7 +46,9 @@ export function join(rounds: Rounds, peer: string, nowMs: number, { step, ...par
   if (known) {
     const back = { connected: true, expected: false, done: false, busy: true, busyAtMs: nowMs };
     // Of a process that never went, the round that it sent for last tells how far it is.
-    Object.assign(known, back, { behind: (step ?? known.round + 1) <= rounds.lastClosed });
+    const next = step ?? known.round + 1;
+    Object.assign(known, back, { behind: next <= rounds.lastClosed });
+    Object.assign(known.replay, { gap: rounds.lastClosed - next, rounds: 0 });
     // One that was expected may be behind: nobody waits for it then.
     return settleAll(rounds);
   }
@@ -50,6 +57,7 @@ export function join(rounds: Rounds, peer: string, nowMs: number, { step, ...par
     ...part,
     ...{ connected: true, expected: false, done: false, lagging: underWay, behind: underWay, strikes: 0 },
     ...{ round: -1, resumesAt: 0, busy: true, busyAtMs: nowMs },
+    replay: { gap: rounds.lastClosed, rounds: 0 },
   });
   return [];
 }
@@ -61,6 +69,7 @@ export function expectBack(rounds: Rounds, peer: string, nowMs: number, part: Jo
     ...{ connected: false, expected: true, done: false, lagging: false, behind: false, strikes: 0 },
     // Whether it sent for the last round is not known, nor of matter: it may ask again.
     ...{ round: rounds.lastClosed, resumesAt: 0, busy: true, busyAtMs: nowMs },
+    replay: { gap: 0, rounds: 0 },
   });
 }
 
@@ -74,11 +83,18 @@ export function leave(rounds: Rounds, peer: string, forGood: boolean): RoundEffe
   return settleAll(rounds);
 }
 
-/** Whether a student may have the answer again that was made for it in a round that is closed. */
+/**
+ * Whether a student may have the answer again that was made for it in a round that is closed. One that is behind takes its
+ * rounds again for as long as it comes nearer to the others: one that never would is sent ahead, to teach them again.
+ */
 export function recalls(rounds: Rounds, peer: string, round: number): boolean {
   const student = rounds.students.get(peer);
   if (!student || round > rounds.lastClosed || rounds.open.has(round)) return false;
-  return student.behind || round <= student.round;
+  if (!student.behind) return round <= student.round;
+  const { replay } = student;
+  replay.rounds += 1;
+  const gained = replay.gap - (rounds.lastClosed - round);
+  return replay.rounds <= REPLAYS_AT_LEAST || gained >= replay.rounds * LEAST_GAIN;
 }
 
 /** A sign of life between rounds. `busy`: in a phase without exchange, such as an evaluation. */

@@ -5,6 +5,7 @@ import {
   heard,
   leave,
   nextDeadlineMs,
+  recalls,
   reject,
   tick,
   waitingFor,
@@ -304,5 +305,29 @@ describe('a student that leaves', () => {
     expect(waitingFor(rounds)?.peers).toEqual(['b']);
     expect(send(rounds, 'c', 0)).toMatchObject([{ reason: 'late', nextRound: 2 }]);
     expect(waitingFor(rounds)?.peers).toEqual(['b', 'c']);
+  });
+});
+
+describe('a student that comes back behind', () => {
+  /** The first of its rounds that it cannot have again, when the others go on `pace` rounds with each of them. */
+  function sentAhead(pace: number): number {
+    const rounds = roundsOf(['a', 'b']);
+    for (let round = 0; round < 200; round++) for (const peer of ['a', 'b']) send(rounds, peer, round);
+    leave(rounds, 'b', false);
+    for (let round = 200; round < 300; round++) send(rounds, 'a', round);
+    enter(rounds, 'b', 0, ['a', 'b'], 150);
+    let round = 150;
+    for (let others = 300; round <= rounds.lastClosed && recalls(rounds, 'b', round); round++) {
+      for (others += pace; rounds.lastClosed + 1 < Math.floor(others); )
+        send(rounds, 'a', rounds.lastClosed + 1);
+    }
+    return round;
+  }
+
+  it('takes all of its rounds again while it comes nearer to the others, and a few when it never would', () => {
+    expect(sentAhead(0)).toBe(300);
+    expect(sentAhead(0.5)).toBeGreaterThan(400);
+    expect(sentAhead(1)).toBe(170);
+    expect(sentAhead(2)).toBe(170);
   });
 });

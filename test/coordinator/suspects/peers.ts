@@ -64,7 +64,11 @@ export function settingsFor({ rows }: Shape, exchange: object = {}): RunSettings
 }
 
 export function runOf(names: readonly string[], shape = SHAPE, exchange: object = {}): Run {
-  return startedRun(names, settingsFor(shape, exchange), readyWith({ classes: shape.classes, trainSize: 100_000 }));
+  return startedRun(
+    names,
+    settingsFor(shape, exchange),
+    readyWith({ classes: shape.classes, trainSize: 100_000 }),
+  );
 }
 
 /** Every peer says something about one round, in this order. */

@@ -154,7 +154,11 @@ describe('in quarantine', () => {
   });
 
   it('the only teacher leaves its students to themselves, and goes on', () => {
-    const run = startedRun(['a', 't'], settingsFor(SHAPE), readyWith({ classes: SHAPE.classes, trainSize: 100_000 }));
+    const run = startedRun(
+      ['a', 't'],
+      settingsFor(SHAPE),
+      readyWith({ classes: SHAPE.classes, trainSize: 100_000 }),
+    );
     const said = (round: number) => {
       const rows = { type: 'logits', round, step: round, batch: batchOf(round), view: 'shared' } as const;
       const { logits } = logitsOf(round, []);
@@ -201,7 +205,8 @@ describe('in quarantine', () => {
       true,
     ]);
     for (const [i, name] of NAMES.entries()) hello(again, i + 1, helloOf(name), 0);
-    for (const name of NAMES) receive(again, name, readyWith({ classes: SHAPE.classes, trainSize: 100_000, step: 5 }), 0);
+    for (const name of NAMES)
+      receive(again, name, readyWith({ classes: SHAPE.classes, trainSize: 100_000, step: 5 }), 0);
     expect(teachersOf(playRound(again, 5, three(honest('x'))))).toEqual([
       [1, 2],
       [2, 2],

@@ -15,7 +15,13 @@ export const slowConsumer: Drill = {
     'what waits for it is bounded, then it is out; memory grows by less than 128 MiB, rounds by less than 2x or 20 ms',
   long: true,
   async run(stage) {
-    const coordinator = await stage.coordinator({ rows: 64, classes: 1_000, light: true, maxWait: '10s', lease: '30s' });
+    const coordinator = await stage.coordinator({
+      rows: 64,
+      classes: 1_000,
+      light: true,
+      maxWait: '10s',
+      lease: '30s',
+    });
     const [a, b, deaf] = await stage.cast(coordinator);
     const all = [a!, b!, deaf!];
     const usual = await roundTimes(all, 0, 50);
