@@ -27,8 +27,8 @@ const REPLAYS_AT_LEAST = 20;
 /** Rounds that it has to come nearer to the others with each that it takes again, from then on. */
 const LEAST_GAIN = 0.25;
 
-/** Rounds that a peer may have open at a time: that of its batch, and one that it gave up waiting for. */
-const MAX_UNANSWERED = 2;
+/** Rounds that a peer may have open at a time: that of its batch, and those that it gave up when its connection broke. */
+const MAX_UNANSWERED = 16;
 
 /** Rounds that a peer may be ahead of all others: it trained on while it was away. */
 const MAX_LEAD = 1_000;

@@ -28,18 +28,6 @@ function shuffled<T>(items: readonly T[], random: Random): T[] {
   return result;
 }
 
-describe('a student that does not wait for answers', () => {
-  it('may have two rounds open; what it sends for others is refused', () => {
-    const rounds = roundsOf(['a', 'b']);
-    for (const round of [0, 1]) expect(send(rounds, 'a', round)).toEqual([]);
-    expect(answersOf(send(rounds, 'a', 2))).toEqual(['a 2 refused']);
-    expect(rounds.open.size).toBe(2);
-    // Another one, once one has closed.
-    expect(answersOf(send(rounds, 'b', 0))).toEqual(['a 0 target', 'b 0 target']);
-    expect(send(rounds, 'a', 3)).toEqual([]);
-  });
-});
-
 describe('a round', () => {
   it('waits for every student, then answers all of them in the order of names', () => {
     const rounds = roundsOf(['b', 'a', 'c']);
