@@ -18,7 +18,9 @@ export interface Student {
   connected: boolean;
   /** Away, and the rounds wait for it all the same: it is about to be back. */
   expected: boolean;
+  /** It has given up its place, or finished. */
   done: boolean;
+  finished: boolean;
   lagging: boolean;
   /** Back after rounds that were closed without it: it goes through them first, and meanwhile nobody waits for it. */
   behind: boolean;

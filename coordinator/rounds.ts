@@ -44,7 +44,14 @@ export interface Joining {
 export function join(rounds: Rounds, peer: string, nowMs: number, { step, ...part }: Joining): RoundEffect[] {
   const known = rounds.students.get(peer);
   if (known) {
-    const back = { connected: true, expected: false, done: false, busy: true, busyAtMs: nowMs };
+    const back = {
+      connected: true,
+      expected: false,
+      done: false,
+      finished: false,
+      busy: true,
+      busyAtMs: nowMs,
+    };
     // Of a process that never went, the round that it sent for last tells how far it is.
     const next = step ?? known.round + 1;
     Object.assign(known, back, { behind: next <= rounds.lastClosed });
@@ -55,7 +62,15 @@ export function join(rounds: Rounds, peer: string, nowMs: number, { step, ...par
   const underWay = rounds.lastClosed >= 0;
   rounds.students.set(peer, {
     ...part,
-    ...{ connected: true, expected: false, done: false, lagging: underWay, behind: underWay, strikes: 0 },
+    ...{
+      connected: true,
+      expected: false,
+      done: false,
+      finished: false,
+      lagging: underWay,
+      behind: underWay,
+      strikes: 0,
+    },
     ...{ round: -1, resumesAt: 0, busy: true, busyAtMs: nowMs },
     replay: { gap: rounds.lastClosed, rounds: 0 },
   });
@@ -66,19 +81,34 @@ export function join(rounds: Rounds, peer: string, nowMs: number, { step, ...par
 export function expectBack(rounds: Rounds, peer: string, nowMs: number, part: Joining): void {
   rounds.students.set(peer, {
     ...part,
-    ...{ connected: false, expected: true, done: false, lagging: false, behind: false, strikes: 0 },
+    ...{
+      connected: false,
+      expected: true,
+      done: false,
+      finished: false,
+      lagging: false,
+      behind: false,
+      strikes: 0,
+    },
     // Whether it sent for the last round is not known, nor of matter: it may ask again.
     ...{ round: rounds.lastClosed, resumesAt: 0, busy: true, busyAtMs: nowMs },
     replay: { gap: 0, rounds: 0 },
   });
 }
 
-/** A student's connection ended, or it leaves for good: nobody waits for it, unless all are waited for. */
-export function leave(rounds: Rounds, peer: string, forGood: boolean): RoundEffect[] {
+/**
+ * `away`: its connection ended, and it has its place; `left`: it has given that up, and may yet come back; `finished`: all
+ * of its work is done.
+ */
+export type Leaving = 'away' | 'left' | 'finished';
+
+/** A student is no longer there: nobody waits for it, unless it has its place and all are waited for. */
+export function leave(rounds: Rounds, peer: string, how: Leaving): RoundEffect[] {
   const student = rounds.students.get(peer);
   if (!student) return [];
   student.connected = false;
-  student.done ||= forGood;
+  student.done ||= how !== 'away';
+  student.finished ||= how === 'finished';
   student.expected = rounds.options.quorum === 'all' && !student.done;
   return settleAll(rounds);
 }
@@ -230,7 +260,7 @@ function settleAll(rounds: Rounds): RoundEffect[] {
 function studentMayCome(rounds: Rounds, round: number): boolean {
   if (rounds.lastClosed > round || roundsOfStudents(rounds).some((each) => each > round)) return false;
   return [...rounds.students.values()].some(
-    (s) => s.learns && !s.done && s.round < round && s.resumesAt <= round,
+    (s) => s.learns && !s.finished && s.round < round && s.resumesAt <= round,
   );
 }
 

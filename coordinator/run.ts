@@ -80,7 +80,7 @@ export function hello(
   if (superseded !== undefined) {
     const reason = `a newer connection took the name "${member.name}"`;
     effects.push({ type: 'close', connection: superseded, code: CloseCode.superseded, reason });
-    effects.push(...perform(run, leave(run.rounds, member.name, false)));
+    effects.push(...perform(run, leave(run.rounds, member.name, 'away')));
   }
   return effects;
 }
@@ -140,7 +140,7 @@ export function receive(run: Run, peer: string, message: PeerMessage, nowMs: num
       const reason = `${message.outcome} after ${message.step} steps`;
       return [
         { type: 'event', record: { event: 'done', peer, reason } },
-        ...perform(run, leave(run.rounds, peer, true)),
+        ...perform(run, leave(run.rounds, peer, message.outcome === 'finished' ? 'finished' : 'left')),
         ...finishIfOver(run),
       ];
     }
@@ -170,7 +170,7 @@ export function disconnected(
   if (run.phase === 'waiting') run.members.delete(peer);
   return [
     { type: 'event', record: { event: 'left', peer, reason, ...(code !== undefined && { code }) } },
-    ...perform(run, leave(run.rounds, peer, false)),
+    ...perform(run, leave(run.rounds, peer, 'away')),
   ];
 }
 
@@ -183,7 +183,7 @@ export function advance(run: Run, nowMs: number): RunEffect[] {
     const { name, connected } = member;
     member.state = 'lost';
     const event: RunEffect = { type: 'event', record: { event: 'lost', peer: name, reason } };
-    const gone = [event, ...perform(run, leave(run.rounds, name, true))];
+    const gone = [event, ...perform(run, leave(run.rounds, name, 'left'))];
     if (!connected) return gone;
     return [
       { type: 'close', connection: run.connections.get(name)!, code: CloseCode.leaseExpired, reason },

@@ -45,6 +45,7 @@ export function restore(run: Run, left: RunSnapshot, nowMs: number): void {
     run.members.set(member.name, member);
     const part = { teaches: teachesIn(run, member), learns: member.role === 'student' };
     expectBack(run.rounds, member.name, nowMs, part);
-    if (state === 'lost' || kept.done?.outcome === 'finished') leave(run.rounds, member.name, true);
+    if (kept.done?.outcome === 'finished') leave(run.rounds, member.name, 'finished');
+    else if (state === 'lost') leave(run.rounds, member.name, 'left');
   }
 }

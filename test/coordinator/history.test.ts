@@ -44,7 +44,7 @@ describe('rounds with any history', () => {
       const peer = names[random.below(names.length)]!;
       const round = Math.max(0, rounds.lastClosed + random.below(4) - 1);
       const action = random.below(10);
-      if (action === 0) effects.push(...leave(rounds, peer, false));
+      if (action === 0) effects.push(...leave(rounds, peer, 'away'));
       else if (action === 1) effects.push(...enter(rounds, peer, now, names));
       else if (action === 2) heard(rounds, peer, random.below(2) === 0, now);
       else if (action === 3) effects.push(...tick(rounds, now));
@@ -55,7 +55,7 @@ describe('rounds with any history', () => {
         effects.push(...contribute(rounds, { peer, round, batch, view: 'shared', payload }, now));
       }
     }
-    for (const peer of names) effects.push(...leave(rounds, peer, true));
+    for (const peer of names) effects.push(...leave(rounds, peer, 'finished'));
     return { rounds, sent, effects };
   }
 
@@ -109,7 +109,7 @@ describe('rounds with any history', () => {
         if (away[peer] || random.below(12) === 0) {
           away[peer] = !away[peer];
           waits[peer] = false;
-          if (away[peer]) follow(leave(rounds, peer, false));
+          if (away[peer]) follow(leave(rounds, peer, 'away'));
           else follow(enter(rounds, peer, now, ['a', 't']));
         } else if (!waits[peer]) {
           waits[peer] = true;

@@ -99,8 +99,8 @@ describe('the quorum with teachers', () => {
     send(rounds, 'a', 0);
     expect(nextDeadlineMs(rounds)).toBeNull();
     expect(tick(rounds, 1e9)).toEqual([]);
-    expect(leave(rounds, 't', false)).toEqual([]);
-    expect(answersOf(leave(rounds, 't', true))).toEqual(['a 0 noTeachers']);
+    expect(leave(rounds, 't', 'away')).toEqual([]);
+    expect(answersOf(leave(rounds, 't', 'finished'))).toEqual(['a 0 noTeachers']);
   });
 });
 
@@ -120,7 +120,7 @@ describe('a teacher that is early', () => {
   it('waits for a student that is away, and does not run through the batches without it', () => {
     const rounds = roundsOf(['a', 't']);
     play(rounds, ['a', 't'], 4);
-    leave(rounds, 'a', false);
+    leave(rounds, 'a', 'away');
     expect(send(rounds, 't', 5)).toEqual([]);
     expect(tick(rounds, 1e9)).toEqual([]);
     enter(rounds, 'a', 1e9, ['a', 't']);
@@ -134,7 +134,7 @@ describe('a teacher that is early', () => {
     send(rounds, 'b', 3, 10);
     // Nobody waits for the first one any more, and the second one is done.
     expect(answersOf(tick(rounds, 200))).toEqual(['b 3 target', 't 3 advance']);
-    leave(rounds, 'b', true);
+    leave(rounds, 'b', 'finished');
     expect(send(rounds, 't', 4, 200)).toEqual([]);
     expect(send(rounds, 'a', 3, 300)).toMatchObject([{ reason: 'late', nextRound: 4 }]);
     expect(answersOf(send(rounds, 'a', 4, 300))).toEqual(['a 4 target', 't 4 advance']);
@@ -143,7 +143,7 @@ describe('a teacher that is early', () => {
   it('goes to where the student is that trained on by itself while it was away', () => {
     const rounds = roundsOf(['a', 't']);
     play(rounds, ['a', 't'], 4);
-    leave(rounds, 'a', false);
+    leave(rounds, 'a', 'away');
     send(rounds, 't', 5);
     enter(rounds, 'a', 50, ['a', 't']);
     expect(send(rounds, 'a', 9, 50)).toEqual([
@@ -156,7 +156,7 @@ describe('a teacher that is early', () => {
   it('goes on with the students that are there, and makes nobody wait in between', () => {
     const rounds = roundsOf(['a', 'b', 't']);
     play(rounds, ['a', 'b', 't'], 4);
-    for (const peer of ['a', 'b']) leave(rounds, peer, false);
+    for (const peer of ['a', 'b']) leave(rounds, peer, 'away');
     send(rounds, 't', 5);
     for (const peer of ['a', 'b']) enter(rounds, peer, 50, ['a', 'b', 't']);
     expect(send(rounds, 'a', 9, 50)).toEqual([
@@ -164,14 +164,14 @@ describe('a teacher that is early', () => {
     ]);
     expect(answersOf(send(rounds, 'b', 6, 50))).toEqual(['b 6 noTeachers']);
     send(rounds, 't', 9, 60);
-    expect(answersOf(leave(rounds, 'b', false))).toEqual(['a 9 target', 't 9 advance']);
+    expect(answersOf(leave(rounds, 'b', 'away'))).toEqual(['a 9 target', 't 9 advance']);
   });
 
   it('is let go when no student can come any more', () => {
     const rounds = roundsOf(['a', 'b', 't']);
     send(rounds, 't', 0);
-    expect(leave(rounds, 'a', true)).toEqual([]);
-    expect(answersOf(leave(rounds, 'b', true))).toEqual(['t 0 advance']);
+    expect(leave(rounds, 'a', 'finished')).toEqual([]);
+    expect(answersOf(leave(rounds, 'b', 'finished'))).toEqual(['t 0 advance']);
   });
 
   it('is let go when the only student of the round was refused', () => {
@@ -211,7 +211,7 @@ describe('a teacher that is late or away', () => {
     const rounds = roundsOf(['a', 'b', 't']);
     send(rounds, 'a', 0);
     send(rounds, 'b', 0);
-    expect(answersOf(leave(rounds, 't', false))).toEqual(['a 0 noTeachers', 'b 0 noTeachers']);
+    expect(answersOf(leave(rounds, 't', 'away'))).toEqual(['a 0 noTeachers', 'b 0 noTeachers']);
     send(rounds, 'a', 1);
     expect(answersOf(send(rounds, 'b', 1))).toEqual(['a 1 noTeachers', 'b 1 noTeachers']);
   });
@@ -219,7 +219,7 @@ describe('a teacher that is late or away', () => {
   it('teaches again when it is back, and is answered once though it says a batch twice', () => {
     const rounds = roundsOf(['a', 't']);
     send(rounds, 't', 0);
-    leave(rounds, 't', false);
+    leave(rounds, 't', 'away');
     enter(rounds, 't', 10, ['a', 't']);
     expect(send(rounds, 't', 0, 10)).toEqual([{ type: 'repeated', peer: 't', round: 0 }]);
     expect(answersOf(send(rounds, 'a', 0, 20))).toEqual(['a 0 target', 't 0 advance']);

@@ -107,7 +107,7 @@ describe('a round', () => {
 
   it('has no place for a student that never joined', () => {
     expect(() => send(roundsOf(['a']), 'stranger', 0)).toThrow('internal: logits from "stranger"');
-    expect(leave(roundsOf(['a']), 'stranger', true)).toEqual([]);
+    expect(leave(roundsOf(['a']), 'stranger', 'finished')).toEqual([]);
   });
 });
 
@@ -116,7 +116,7 @@ describe('the quorum', () => {
     const rounds = roundsOf(['a', 'b', 'c'], { quorum: 2 });
     send(rounds, 'a', 0);
     send(rounds, 'b', 0);
-    const effects = leave(rounds, 'c', false);
+    const effects = leave(rounds, 'c', 'away');
     expect(answersOf(effects)).toEqual(['a 0 quorum', 'b 0 quorum']);
     expect(effects).toContainEqual(expect.objectContaining({ detail: '1 teachers, the quorum is 2' }));
     // Of the one that left, both are teachers, and it may be back.
@@ -139,10 +139,10 @@ describe('the quorum', () => {
     send(rounds, 'b', 0);
     expect(nextDeadlineMs(rounds)).toBeNull();
     expect(tick(rounds, 1e9)).toEqual([]);
-    expect(leave(rounds, 'c', false)).toEqual([]);
+    expect(leave(rounds, 'c', 'away')).toEqual([]);
     expect(tick(rounds, 2e9)).toEqual([]);
     expect(waitingFor(rounds)?.peers).toEqual(['c']);
-    expect(answersOf(leave(rounds, 'c', true))).toEqual(['a 0 target', 'b 0 target']);
+    expect(answersOf(leave(rounds, 'c', 'finished'))).toEqual(['a 0 target', 'b 0 target']);
   });
 });
 
@@ -253,7 +253,7 @@ describe('a student that leaves', () => {
     const rounds = roundsOf(['a', 'b', 'c']);
     send(rounds, 'a', 0);
     send(rounds, 'b', 0);
-    expect(answersOf(leave(rounds, 'c', false))).toEqual(['a 0 target', 'b 0 target']);
+    expect(answersOf(leave(rounds, 'c', 'away'))).toEqual(['a 0 target', 'b 0 target']);
     send(rounds, 'a', 1);
     expect(answersOf(send(rounds, 'b', 1))).toEqual(['a 1 target', 'b 1 target']);
   });
@@ -261,14 +261,14 @@ describe('a student that leaves', () => {
   it('leaves behind what it has sent', () => {
     const rounds = roundsOf(['a', 'b']);
     send(rounds, 'a', 0);
-    leave(rounds, 'a', false);
+    leave(rounds, 'a', 'away');
     expect(answersOf(send(rounds, 'b', 0))).toEqual(['a 0 target', 'b 0 target']);
   });
 
   it('is awaited again when it is back, for the whole time', () => {
     const rounds = roundsOf(['a', 'b', 'c']);
     for (const peer of ['a', 'b', 'c']) send(rounds, peer, 0);
-    leave(rounds, 'b', false);
+    leave(rounds, 'b', 'away');
     send(rounds, 'a', 1, 10);
     enter(rounds, 'b', 90);
     expect(answersOf(tick(rounds, 189))).toEqual([]);
@@ -278,7 +278,7 @@ describe('a student that leaves', () => {
 
   it('is awaited again when it comes back after it had left for good', () => {
     const rounds = roundsOf(['a', 'b']);
-    leave(rounds, 'b', true);
+    leave(rounds, 'b', 'finished');
     expect(answersOf(send(rounds, 'a', 0))).toEqual(['a 0 noTeachers']);
     enter(rounds, 'b', 0, ['b'], 1);
     send(rounds, 'a', 1);
@@ -301,7 +301,7 @@ describe('a student that comes back behind', () => {
   function sentAhead(pace: number): number {
     const rounds = roundsOf(['a', 'b']);
     for (let round = 0; round < 200; round++) for (const peer of ['a', 'b']) send(rounds, peer, round);
-    leave(rounds, 'b', false);
+    leave(rounds, 'b', 'away');
     for (let round = 200; round < 300; round++) send(rounds, 'a', round);
     enter(rounds, 'b', 0, ['a', 'b'], 150);
     let round = 150;
