@@ -4,6 +4,7 @@ import type { Run, RunEffect } from '../../coordinator/runState.ts';
 import type { Answer } from '../../peer/session.ts';
 import { float32 } from '../../src/codec/float32.ts';
 import { leaveOneOut, meanTarget } from '../../src/ensemble/meanProbabilities.ts';
+import { decodeCoordinatorMessage } from '../../src/protocol/wire.ts';
 import type { Observer } from './coordinator.ts';
 import type { Disk } from './disk.ts';
 import { WANTS } from './peer.ts';
@@ -50,6 +51,7 @@ export function createPromises(world: World, disk: Disk): Promises {
     const needed = run.rounds.options.quorum === 'all' ? 1 : run.rounds.options.quorum;
     const othersOf = (peer: string): string[] => teachers.filter((other) => other !== peer);
     const learners = names.filter((peer) => part(peer).learns && othersOf(peer).length >= needed);
+    if (teachers.length >= needed) judgeAbsent(run, round, contributions, teachers);
     if (learners.length === 0) return;
     expect('P3 uniqueness', forgot || !committed.has(round), () => `round ${round} was committed twice`);
     committed.add(round);
@@ -72,6 +74,25 @@ export function createPromises(world: World, disk: Disk): Promises {
       const holds = targets.length === 1 && String(targets[0]) === String(float32.encode(expected, 1, 2));
       expect('P5 determinism', holds, () => {
         return `the target of ${peer} in round ${round} is not the mean of ${othersOf(peer)}, once`;
+      });
+    }
+  };
+
+  /** Who is away is to find the mean of all that taught when it asks. */
+  const judgeAbsent = (
+    run: Run,
+    round: number,
+    contributions: OpenRound['contributions'],
+    teachers: readonly string[],
+  ): void => {
+    const logits = teachers.map((name) => contributions.get(name)!.logits!);
+    const expected = String(float32.encode(meanTarget(logits, 1, 2, WANTS.temperature), 1, 2));
+    for (const [peer, { learns }] of run.rounds.students) {
+      const frame = learns && !contributions.has(peer) ? disk.journal.recall(round, peer) : null;
+      const message = frame && decodeCoordinatorMessage(frame);
+      if (message?.type !== 'target') continue;
+      expect('P5 determinism', String(message.logits!.data) === expected, () => {
+        return `the target that ${peer} finds of round ${round} is not the mean of ${teachers}`;
       });
     }
   };

@@ -151,6 +151,11 @@ export async function simulate(plan: Plan): Promise<Outcome> {
   const misses = run ? Object.values(run.missed).reduce((sum, count) => sum + count, 0) : 0;
   const students = [...(run?.members.values() ?? [])].filter(({ role }) => role === 'student');
   const stopped = plan.faults.some(({ kind }) => kind === 'stop peer');
+  const kept = plan.journalRounds >= 1000 && plan.faults.every(({ kind }) => kind !== 'disk full');
+  const waits = quorum === 'all' && onCoordinatorLoss === 'wait';
+  if (waits && kept && !stopped && lost === 0 && run && run.missed.late > 0) {
+    broken.push(`P8 resumability: ${run.missed.late} rounds were missed by who had its place and came back`);
+  }
   return {
     broken,
     weights: Object.fromEntries(
