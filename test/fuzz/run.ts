@@ -12,7 +12,7 @@ import { type Happening, type RunCase, readyFor, runCases } from './runCases.ts'
 import { type Clock, expectQuick, type Target } from './target.ts';
 
 /** The rounds that may be open at once for each peer: nothing that a peer says may fill the memory. */
-const MOST_OPEN_ROUNDS = 2;
+const MOST_OPEN_ROUNDS = 16;
 /** So long that no round waits for a student, and no place for a peer, any longer. */
 const LONG_MS = 1_000_000;
 
