@@ -2,17 +2,18 @@ import { CloseCode } from '../src/protocol/closeCodes.ts';
 import type { Connection } from './connections.ts';
 import { createTokenBucket, type Rate, takeToken } from './tokenBucket.ts';
 
-/** Connections whose `hello` has not come yet. Each has two seconds for it. */
+/** Connections whose `hello` has not come yet, each of which has two seconds for it, beside those of the run's own peers. */
 const MAX_STRANGERS = 64;
 /** Lines of strangers in the log and in the events: enough to see what happens, and too few to fill a disk. */
 const STRANGER_LINES: Rate = { burst: 20, perSecond: 1 };
 
 /** Why one more connection is not taken now; `null` if it is. */
-export function whyFull(connections: Iterable<Connection>, maxPeers: number): string | null {
+export function whyFull(connections: Iterable<Connection>, maxPeers: number, places: number): string | null {
   const all = [...connections];
   if (all.length >= maxPeers) return `expected at most ${maxPeers} connections: see --max-peers`;
   const strangers = all.filter(({ peer }) => peer === null).length;
-  return strangers < MAX_STRANGERS ? null : `${strangers} connections have not said hello yet`;
+  // After a break of the network, all peers may be back at once.
+  return strangers < MAX_STRANGERS + places ? null : `${strangers} connections have not said hello yet`;
 }
 
 /** How connections ended, by code: those that never got in, and those of peers. */

@@ -230,7 +230,8 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     logger.warn({ address, reason: tlsFailure(error, socket) }, 'no TLS connection');
   });
   http.on('upgrade', (request, socket, head) => {
-    const full = whyFull(connections.values(), options.maxPeers ?? Number.POSITIVE_INFINITY);
+    const places = run.options.places.length;
+    const full = whyFull(connections.values(), options.maxPeers ?? Number.POSITIVE_INFINITY, places);
     const verdict =
       full === null
         ? gate.upgrade(request)

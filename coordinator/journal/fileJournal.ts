@@ -36,7 +36,7 @@ export function fileJournal(folder: string, { maxBytes, notify }: FileJournalOpt
   const previousPath = join(folder, 'previous.journal');
   let previous: Segment | null = existsSync(previousPath) ? openSegment(previousPath) : null;
   let current = openSegment(currentPath);
-  const left = lastState([...(previous?.found ?? []), ...current.found]);
+  const left = lastState(previous, current);
   let latest = left;
   let failing = false;
   let unsynced = false;
@@ -90,10 +90,10 @@ export function fileJournal(folder: string, { maxBytes, notify }: FileJournalOpt
 }
 
 /** The last snapshot, with the counters of the rounds after it. */
-function lastState(records: Segment['found']): RunSnapshot | null {
-  const snapshot = records.findLast((record) => record.kind === 'snapshot');
-  if (!snapshot) return null;
+function lastState(previous: Segment | null, current: Segment): RunSnapshot | null {
+  const snapshot = current.snapshot ?? previous?.snapshot;
+  if (snapshot?.kind !== 'snapshot') return null;
   const { kind, ...run } = snapshot;
-  const { lastClosed, committed, missed, quarantined } = records.at(-1)!;
+  const { lastClosed, committed, missed, quarantined } = current.last ?? previous!.last!;
   return { ...run, lastClosed, committed, missed, quarantined };
 }

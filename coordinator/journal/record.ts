@@ -70,3 +70,24 @@ export function recordAt(bytes: Uint8Array, offset: number): FoundRecord | null 
   const text = new TextDecoder().decode(bytes.subarray(offset + HEADER_BYTES, bodyAt));
   return { meta: JSON.parse(text) as Meta, bodyAt, end };
 }
+
+/**
+ * The frame that a peer was answered, in the record at `offset`; `null` when that has none for it.
+ *
+ * @param bytesAt reads the file
+ */
+export function frameIn(
+  bytesAt: (offset: number, length: number) => Uint8Array<ArrayBuffer>,
+  offset: number,
+  peer: string,
+): Uint8Array<ArrayBuffer> | null {
+  const metaBytes = new DataView(bytesAt(offset, HEADER_BYTES).buffer).getUint32(4, true);
+  const meta = JSON.parse(new TextDecoder().decode(bytesAt(offset + HEADER_BYTES, metaBytes))) as Meta;
+  if (meta.kind !== 'round') return null;
+  let at = offset + HEADER_BYTES + metaBytes;
+  for (const [name, bytes] of meta.answers) {
+    if (name === peer) return bytesAt(at, bytes);
+    at += bytes;
+  }
+  return null;
+}

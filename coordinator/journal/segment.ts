@@ -1,17 +1,13 @@
 import { closeSync, fdatasync, ftruncateSync, openSync, readFileSync, readSync, writevSync } from 'node:fs';
-import { type EncodedRecord, type Meta, recordAt } from './record.ts';
+import { type EncodedRecord, frameIn, type Meta, recordAt } from './record.ts';
 
-interface Place {
-  readonly offset: number;
-  readonly bytes: number;
-}
-
-/** One file of a journal, open for appending, and an index of the answers in it. */
+/** One file of a journal, open for appending, and an index of the rounds in it: some tens of bytes of memory for each. */
 export interface Segment {
   readonly path: string;
   readonly bytes: number;
-  /** Records that were there when it was opened. */
-  readonly found: readonly Meta[];
+  /** The last snapshot, and the last record of any kind, that were there when it was opened. */
+  readonly snapshot: Meta | null;
+  readonly last: Meta | null;
   /** Bytes behind the last sound record, which were cut off when it was opened. */
   readonly cut: number;
   /** @throws when the disk does not take it; the file is as before then */
@@ -26,27 +22,34 @@ export interface Segment {
 export function openSegment(path: string): Segment {
   const fd = openSync(path, 'a+');
   const content = readFileSync(path);
-  const index = new Map<string, Place>();
-  const found: Meta[] = [];
-  const note = (meta: Meta, bodyAt: number): void => {
+  /** Where the records of each round begin. */
+  const index = new Map<number, number[]>();
+  let snapshot: Meta | null = null;
+  let last: Meta | null = null;
+  const note = (meta: Meta, offset: number): void => {
     if (meta.kind !== 'round') return;
-    let offset = bodyAt;
-    for (const [peer, bytes] of meta.answers) {
-      index.set(`${meta.round} ${peer}`, { offset, bytes });
-      offset += bytes;
-    }
+    const those = index.get(meta.round);
+    if (those) those.push(offset);
+    else index.set(meta.round, [offset]);
   };
   let size = 0;
   for (let record = recordAt(content, 0); record; record = recordAt(content, size)) {
-    note(record.meta, record.bodyAt);
-    found.push(record.meta);
+    note(record.meta, size);
+    last = record.meta;
+    if (last.kind === 'snapshot') snapshot = last;
     size = record.end;
   }
   const cut = content.byteLength - size;
   if (cut > 0) ftruncateSync(fd, size);
+  const bytesAt = (offset: number, length: number): Uint8Array<ArrayBuffer> => {
+    const bytes = new Uint8Array(length);
+    readSync(fd, bytes, 0, length, offset);
+    return bytes;
+  };
   return {
     path,
-    found,
+    snapshot,
+    last,
     cut,
     get bytes() {
       return size;
@@ -60,16 +63,16 @@ export function openSegment(path: string): Segment {
         ftruncateSync(fd, size);
         throw error;
       }
-      const [head, text] = parts as [Uint8Array, Uint8Array];
-      note(meta, size + head.byteLength + text.byteLength);
+      note(meta, size);
       size += bytes;
     },
     recall(round, peer) {
-      const place = index.get(`${round} ${peer}`);
-      if (!place) return null;
-      const frame = new Uint8Array(place.bytes);
-      readSync(fd, frame, 0, place.bytes, place.offset);
-      return frame;
+      // The latest one, where a peer was answered twice.
+      for (const offset of (index.get(round) ?? []).toReversed()) {
+        const frame = frameIn(bytesAt, offset, peer);
+        if (frame) return frame;
+      }
+      return null;
     },
     sync() {
       // A failure shows at the next append.
