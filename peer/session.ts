@@ -111,7 +111,7 @@ export interface Session {
   online(): Promise<void>;
   /** Whether the run is over for this peer: there is no connection, and there will be none. */
   isOver(): boolean;
-  /** Aborted when the peer waited for its coordinator in vain: its training is to end. */
+  /** Aborted when the peer waited for its coordinator in vain, or another process has its name: its training is to end. */
   readonly lost: AbortSignal;
   /** Leaves, whatever is under way; harmless when it is closed already. */
   close(): void;
@@ -247,16 +247,13 @@ export function createSession(options: SessionOptions): Session {
     socket = null;
     link = 'down';
     cancelSilence();
-    if (onLoss === 'continue' || phase === 'closed') answer({ kind: 'none', reason: 'disconnected' });
+    // This session has one connection at a time: a newer one is another process's, which does this one's work now.
+    if (code === CloseCode.superseded) lost.abort();
+    if (onLoss === 'continue' || phase === 'closed')
+      answer({ kind: 'none', reason: 'disconnected', ...(lost.signal.aborted && { ended: true }) });
     if (phase === 'closed') return;
     if (!shouldReconnect(code)) {
-      const why = reason || closeCodeInfo(code)?.meaning;
-      fail(
-        new CodistillError(
-          `The coordinator refused this peer (close code ${code}): ${why}`,
-          ExitCode.refused,
-        ),
-      );
+      fail(new CodistillError(refusal(code, reason, hello.name), ExitCode.refused));
       return;
     }
     unreachableSince ??= clock.now();
@@ -419,6 +416,14 @@ export function createSession(options: SessionOptions): Session {
       leave(CloseCode.finished, 'leaving');
     },
   };
+}
+
+/** Why a coordinator has closed a connection for good, and what to do. */
+function refusal(code: number, reason: string, name = ''): string {
+  if (code === CloseCode.superseded) {
+    return `Another process has taken the name "${name}" in this run (close code ${code}), so this one ends. Start each peer with a --name of its own.`;
+  }
+  return `The coordinator refused this peer (close code ${code}): ${reason || closeCodeInfo(code)?.meaning}`;
 }
 
 type Target = MessageOf<CoordinatorMessage, 'target'>;

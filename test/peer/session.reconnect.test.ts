@@ -159,7 +159,7 @@ describe('a session that loses its connection', () => {
 });
 
 describe('a session that is refused', () => {
-  it.each([1000, 1003, 1009, 4001, 4002, 4003, 4004, 4007, 4008])('ends by close code %i', async (code) => {
+  it.each([1000, 1003, 1009, 4001, 4002, 4003, 4007, 4008])('ends by close code %i', async (code) => {
     const peer = await createStarted();
     const exchanged = peer.session.exchange(request, SHAPE);
     peer.latest().drop(code, 'for a reason');
@@ -174,9 +174,27 @@ describe('a session that is refused', () => {
 
   it('says so at once to the person at the terminal, though it trains on', async () => {
     const peer = await createStarted();
-    peer.latest().drop(4004, 'a newer connection took the name');
-    expect(peer.notices.at(-1)).toContain('a newer connection took the name');
+    peer.latest().drop(4001, 'the token was revoked');
+    expect(peer.notices.at(-1)).toContain('the token was revoked');
+    expect(peer.session.lost.aborted).toBe(false);
   });
+
+  it.each(['continue', 'wait'] as const)(
+    'ends the work when another process has taken its name, without the step that was under way (%s)',
+    async (onLoss) => {
+      const peer = await createStarted(onLoss);
+      const exchanged = peer.session.exchange(request, SHAPE);
+      peer.latest().drop(4004, 'a newer connection took the name');
+      expect(await exchanged).toMatchObject({ kind: 'none', ended: true });
+      expect(peer.session.lost.aborted).toBe(true);
+      expect(peer.connections).toHaveLength(1);
+      await expect(peer.session.finish([done])).rejects.toMatchObject({
+        exitCode: ExitCode.refused,
+        message: expect.stringMatching(/^Another process has taken the name "mlp-1" .*--name/),
+      });
+      expect(vi.getTimerCount()).toBe(0);
+    },
+  );
 
   it('says what the close code means when no reason came with it', async () => {
     const peer = createPeer();
