@@ -2,7 +2,8 @@ import { CloseCode } from '../src/protocol/closeCodes.ts';
 import { frameLimit, HEADER_BYTES, MAX_FRAME_BYTES, PRE_AUTH_FRAME_BYTES } from '../src/protocol/limits.ts';
 import type { PeerMessage, Wants } from '../src/protocol/messages.ts';
 import { refuseLogits, teachesIn } from './exchange.ts';
-import { hello, receive } from './run.ts';
+import { refusePiece } from './handover.ts';
+import { hand, hello, receive } from './run.ts';
 import type { Run, RunEffect } from './runState.ts';
 import { type FrameRefusal, frameCountsOf, refusalOf } from './traffic.ts';
 
@@ -64,6 +65,11 @@ function greet(run: Run, connection: number, message: PeerMessage, nowMs: number
 function overflow(run: Run, peer: string, message: PeerMessage, nowMs: number): RunEffect[] {
   const member = run.members.get(peer)!;
   const detail = 'the coordinator holds as much as it may: see --max-memory';
+  if (message.type === 'checkpoint' && message.request !== undefined) {
+    // Whoever sends weights that it was asked for has done nothing wrong.
+    member.workedAtMs = nowMs;
+    return hand(run, refusePiece(run, member, message.request, detail), nowMs);
+  }
   if (message.type === 'checkpoint') {
     return [
       { type: 'close', connection: run.connections.get(peer)!, code: CloseCode.rateLimit, reason: detail },

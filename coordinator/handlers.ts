@@ -7,6 +7,7 @@ import { type ConnectionCounts, countEnd, createStrangerLimit } from './admissio
 import type { Connection, ConnectionEvents } from './connections.ts';
 import { dropPiece, replaceTarget } from './exchange.ts';
 import { frameLimitOf, receiveFrame, refuseFrame } from './frames.ts';
+import { dropHandedPiece } from './handover.ts';
 import type { Member } from './members.ts';
 import { disconnected } from './run.ts';
 import type { Run, RunEffect } from './runState.ts';
@@ -80,8 +81,10 @@ export function createHandlers(options: HandlersOptions): ConnectionEvents {
     },
     skipped({ peer }, what) {
       if (peer === null) return;
-      if (what === 'piece') dropPiece(run, peer);
-      else perform(replaceTarget(run, peer, what.round));
+      if (what === 'piece') {
+        dropPiece(run, peer);
+        dropHandedPiece(run, peer);
+      } else perform(replaceTarget(run, peer, what.round));
     },
     closed(from, code, reason) {
       options.gone(from);

@@ -1,6 +1,6 @@
 import { isModelPath } from '../src/models/names.ts';
 import type { MessageOf, PeerMessage } from '../src/protocol/messages.ts';
-import type { BestEvaluation, Evaluation } from '../src/results/types.ts';
+import type { BestEvaluation, Evaluation, StartedFrom } from '../src/results/types.ts';
 import { createTraffic, type Traffic } from './traffic.ts';
 
 type Hello = MessageOf<PeerMessage, 'hello'>;
@@ -41,6 +41,8 @@ export interface Member {
   done: MessageOf<PeerMessage, 'done'> | null;
   /** What was seen of a collapse; `null` while it is healthy. */
   collapsed: string | null;
+  /** What it began with, where it asked for another one's weights; `null` where it did not. */
+  startedFrom: StartedFrom | null;
   bytesUp: number;
   bytesDown: number;
   readonly traffic: Traffic;
@@ -151,6 +153,7 @@ export function admit(members: Members, name: string, model: string, hello: Hell
     best: null,
     done: null,
     collapsed: null,
+    startedFrom: null,
     bytesUp: 0,
     bytesDown: 0,
     traffic: createTraffic(),

@@ -10,6 +10,8 @@ type Ready = MessageOf<PeerMessage, 'ready'>;
 export function misfit(run: Run, member: Member, message: Ready): string | null {
   const { wants } = message;
   if (member.role === 'teacher' && wants) return 'wants: expected none of a teacher';
+  if (member.role === 'teacher' && message.wantsWeights)
+    return 'wantsWeights: expected of a student alone, as a teacher has its own weights';
   const known = byName(run.members).filter(({ ready }) => ready !== null);
   const students = known.filter(({ role }) => role === 'student');
   const [reference] = students;

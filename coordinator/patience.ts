@@ -5,7 +5,7 @@ import { type Run, SLOW_START_LEASES } from './runState.ts';
 import { openOf } from './traffic.ts';
 
 /** Leases that a peer may go without a sign of work while others wait for it. */
-const STALLED_LEASES = 3;
+export const STALLED_LEASES = 3;
 
 /** What is usual, but three of its steps at least, and for its first step, which compiles kernels, more again. */
 export function patienceMs(run: Run, member: Member | undefined, usualMs: number): number {

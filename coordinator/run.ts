@@ -9,6 +9,7 @@ import {
 } from '../src/protocol/messages.ts';
 import { metricsOf } from '../src/results/recorder.ts';
 import { malformed, perform, receiveCheckpoint, receiveLogits, teachesIn } from './exchange.ts';
+import { type Handed, passOn, receipt, reviewHandovers, startFresh, wantWeights } from './handover.ts';
 import { keyText } from './identity.ts';
 import { admit, byName, type Member, mismatch, takePlace } from './members.ts';
 import { misfit } from './misfit.ts';
@@ -81,6 +82,7 @@ export function hello(
     const reason = `a newer connection took the name "${member.name}"`;
     effects.push({ type: 'close', connection: superseded, code: CloseCode.superseded, reason });
     effects.push(...perform(run, leave(run.rounds, member.name, 'away')));
+    effects.push(...review(run, nowMs));
   }
   return effects;
 }
@@ -128,7 +130,10 @@ export function receive(run: Run, peer: string, message: PeerMessage, nowMs: num
       member.collapsed = message.event === 'collapsed' ? message.reason : null;
       return [{ type: 'event', record: { event: message.event, peer, reason: message.reason } }];
     case 'checkpoint':
-      return receiveCheckpoint(run, member, message);
+      if (message.request === undefined) return receiveCheckpoint(run, member, message);
+      return hand(run, passOn(run, member, message, message.request, nowMs), nowMs);
+    case 'received':
+      return hand(run, receipt(run, member, message, nowMs), nowMs);
     case 'predictions':
       return predictions(run, member, message);
     case 'done': {
@@ -141,6 +146,7 @@ export function receive(run: Run, peer: string, message: PeerMessage, nowMs: num
       return [
         { type: 'event', record: { event: 'done', peer, reason } },
         ...perform(run, leave(run.rounds, peer, message.outcome === 'finished' ? 'finished' : 'left')),
+        ...review(run, nowMs),
         ...finishIfOver(run),
       ];
     }
@@ -171,6 +177,7 @@ export function disconnected(
   return [
     { type: 'event', record: { event: 'left', peer, reason, ...(code !== undefined && { code }) } },
     ...perform(run, leave(run.rounds, peer, 'away')),
+    ...review(run, nowMs),
   ];
 }
 
@@ -191,7 +198,21 @@ export function advance(run: Run, nowMs: number): RunEffect[] {
     ];
   });
   if (lost.length > 0) keep(run);
-  return [...lost, ...perform(run, tick(run.rounds, nowMs)), ...(lost.length > 0 ? finishIfOver(run) : [])];
+  return [
+    ...lost,
+    ...perform(run, tick(run.rounds, nowMs)),
+    ...review(run, nowMs),
+    ...(lost.length > 0 ? finishIfOver(run) : []),
+  ];
+}
+
+/** Lets those start whose weights have come, or will not. */
+export function hand(run: Run, { effects, settled }: Handed, nowMs: number): RunEffect[] {
+  return [...effects, ...(settled.length > 0 ? start(run, settled, nowMs) : [])];
+}
+
+function review(run: Run, nowMs: number): RunEffect[] {
+  return hand(run, reviewHandovers(run, nowMs), nowMs);
 }
 
 /** Why a peer has lost its place by now; `null` while it has not. */
@@ -234,12 +255,18 @@ function ready(
   member.ready = message;
   if (member.state === 'done' || run.phase === 'finished') return [];
   member.state = 'ready';
-  if (run.phase === 'training') return start(run, [member], nowMs);
+  if (run.phase === 'training')
+    return wantsOthers(message)
+      ? hand(run, wantWeights(run, member, nowMs), nowMs)
+      : start(run, [member], nowMs);
   const everyone = byName(run.members);
   if (everyone.length < run.options.places.length || everyone.some((m) => m.state !== 'ready')) return [];
   run.phase = 'training';
   run.wants = everyone.find((m) => m.ready?.wants)?.ready?.wants ?? null;
-  return [{ type: 'event', record: { event: 'started' } }, ...start(run, everyone, nowMs)];
+  const fresh = everyone
+    .filter(({ ready }) => ready && wantsOthers(ready))
+    .flatMap((each) => startFresh(each, 'the run begins, and nobody has trained yet').effects);
+  return [{ type: 'event', record: { event: 'started' } }, ...fresh, ...start(run, everyone, nowMs)];
 }
 
 function start(run: Run, members: readonly Member[], nowMs: number): RunEffect[] {
@@ -264,6 +291,7 @@ function start(run: Run, members: readonly Member[], nowMs: number): RunEffect[]
       ...(step && { step }),
       ...(teachers.length > 0 && { teachers }),
       ...(run.wants && teaches && { wants: run.wants }),
+      ...originOf(member),
     };
     return [{ type: 'send', connection, message }, ...perform(run, settled)];
   });
@@ -271,12 +299,24 @@ function start(run: Run, members: readonly Member[], nowMs: number): RunEffect[]
   return effects;
 }
 
+/** Whether a student wants another one's weights: one that goes on with its own does not. */
+function wantsOthers({ wantsWeights, step }: MessageOf<PeerMessage, 'ready'>): boolean {
+  return wantsWeights === true && step === undefined;
+}
+
+/** What one that wanted weights is told: whose it has, or why it has none. */
+function originOf({ ready, startedFrom }: Member): Partial<MessageOf<CoordinatorMessage, 'start'>> {
+  if (!ready || !wantsOthers(ready) || !startedFrom) return {};
+  return startedFrom.peer === null ? { noWeights: startedFrom.reason } : { weights: startedFrom };
+}
+
 /**
  * Where a student begins that has no checkpoint: one that was in the run before takes its rounds again, a new one begins
- * where the others are.
+ * where the others are, and so does one that has the weights of another one.
  */
-function firstStepOf({ rounds, members }: Run, { name }: Member): number {
-  if (rounds.students.has(name)) return 0;
+function firstStepOf({ rounds, members }: Run, member: Member): number {
+  const { name } = member;
+  if (rounds.students.has(name) && !originOf(member).weights) return 0;
   const others = byName(members).filter((other) => other.state === 'training' && other.name !== name);
   return Math.max(rounds.lastClosed + 1, ...others.map(({ progress }) => progress?.step ?? 0));
 }

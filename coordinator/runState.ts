@@ -3,6 +3,7 @@ import type { CloseCode } from '../src/protocol/closeCodes.ts';
 import type { CoordinatorMessage, Wants } from '../src/protocol/messages.ts';
 import type { Untimed } from '../src/results/recorder.ts';
 import type { EventRecord, MetricsRecord } from '../src/results/types.ts';
+import { createHandovers, type Handovers } from './handoverState.ts';
 import { memoryJournal } from './journal/memoryJournal.ts';
 import type { Journal } from './journal/types.ts';
 import type { Members, Place } from './members.ts';
@@ -40,6 +41,8 @@ export interface Run {
   readonly recent: RecentRounds;
   /** What is held against the peers that teach. */
   readonly suspects: Suspects;
+  /** Weights on their way to students that begin with those of another one. */
+  readonly handovers: Handovers;
   committed: number;
   readonly missed: Record<MissReason, number>;
   readonly predictions: Map<string, Predictions>;
@@ -77,6 +80,7 @@ export function createRun(options: RunOptions, journal: Journal = memoryJournal(
     wants: null,
     recent: [],
     suspects: new Map(),
+    handovers: createHandovers(),
     committed: 0,
     missed: { noTeachers: 0, quorum: 0, late: 0, refused: 0 },
     predictions: new Map(),

@@ -52,7 +52,7 @@ function outcomeOf({ role, state, connected, done }: Member, interrupted: boolea
 }
 
 function summarisePeer(run: Run, member: Member, classes: number, interrupted: boolean): PeerSummary {
-  const { name, model, backend, device, done, progress, collapsed, best } = member;
+  const { name, model, backend, device, done, progress, collapsed, best, startedFrom } = member;
   const predictions = run.predictions.get(name);
   return {
     name,
@@ -65,6 +65,7 @@ function summarisePeer(run: Run, member: Member, classes: number, interrupted: b
     outcome: outcomeOf(member, interrupted),
     ...(collapsed !== null && { collapsed }),
     quarantined: quarantineOf(run.suspects, name),
+    ...(startedFrom && { startedFrom }),
     steps: done?.step ?? progress?.step ?? 0,
     test:
       predictions && isComplete(predictions)

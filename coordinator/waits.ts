@@ -1,5 +1,6 @@
 import { duration } from '../src/results/format.ts';
 import type { WaitStatus } from '../src/results/types.ts';
+import { endsAtMs } from './handover.ts';
 import { byName, type Member } from './members.ts';
 import { workPatienceMs } from './patience.ts';
 import { nextDeadlineMs, waitingFor } from './rounds.ts';
@@ -27,6 +28,7 @@ export function waitsOf(run: Run, nowMs: number, startedAtMs: number): Wait[] {
   return [
     ...round(run, nowMs),
     ...members.flatMap((member) => returning(run, member, nowMs)),
+    ...weights(run, nowMs),
     ...end(run, members, nowMs),
   ].filter(({ seconds }) => seconds === null || seconds * 1000 >= NOTEWORTHY_MS);
 }
@@ -100,6 +102,18 @@ function returning(run: Run, { name, connected, state, sinceMs }: Member, nowMs:
     ? `${name} is back and has loaded for ${duration(seconds)}; it has ${left} more to get ready`
     : `${name} has been away for ${duration(seconds)}; it loses its place in ${left}`;
   return [{ kind: connected ? 'load' : 'away', peers: [name], seconds, sentence }];
+}
+
+/** Students that are to begin with another one's weights wait for them. */
+function weights(run: Run, nowMs: number): Wait[] {
+  return [...run.handovers.open.values()].map((handover) => {
+    const { newcomer, lender, bytes, whole, sinceMs } = handover;
+    const seconds = (nowMs - sinceMs) / 1000;
+    const left = duration(Math.max(0, endsAtMs(run, handover) - nowMs) / 1000);
+    const share = whole ? ` (${Math.floor((100 * bytes) / whole.size)} % are here)` : '';
+    const sentence = `${newcomer} has waited ${duration(seconds)} for the weights of ${lender}${share}; without them it starts with its own in ${left}`;
+    return { kind: 'weights', peers: [lender], seconds, sentence };
+  });
 }
 
 /** Students that are done wait for the others. */

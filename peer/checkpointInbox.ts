@@ -14,6 +14,36 @@ export interface CheckpointChunk {
   readonly data: Uint8Array;
 }
 
+/**
+ * Puts the pieces of one sender's checkpoints together, which come in order: one that is missing makes those of its
+ * checkpoint worthless. The first piece of a checkpoint begins anew.
+ *
+ * @param most bytes of a checkpoint; no memory is taken for larger ones
+ * @returns what takes a piece, and gives back the checkpoint that it completes, or `null`
+ */
+export function createAssembler(most: number): (chunk: Omit<CheckpointChunk, 'peer'>) => Checkpoint | null {
+  let partial: { readonly step: number; readonly bytes: Uint8Array; filled: number } | null = null;
+  return ({ step, offset, size, data }) => {
+    if (size > most) return null;
+    if (offset === 0) partial = { step, bytes: new Uint8Array(size), filled: 0 };
+    const fits =
+      partial?.step === step &&
+      partial.bytes.length === size &&
+      partial.filled === offset &&
+      offset + data.length <= size;
+    if (!partial || !fits) {
+      partial = null;
+      return null;
+    }
+    partial.bytes.set(data, offset);
+    partial.filled += data.length;
+    if (partial.filled < size) return null;
+    const { bytes } = partial;
+    partial = null;
+    return { step, bytes };
+  };
+}
+
 /** Checkpoints that are kept of each peer: of the one that is used, and of a peer that is ahead. */
 const KEPT = 3;
 
@@ -27,27 +57,13 @@ export interface CheckpointInbox {
 /** @param sizes of the checkpoints of each peer at most, in bytes; others are dropped */
 export function createCheckpointInbox(sizes: ReadonlyMap<string, number>): CheckpointInbox {
   const complete = new Map<string, Checkpoint[]>();
-  const partial = new Map<string, { step: number; bytes: Uint8Array; filled: number }>();
+  const assemblers = new Map([...sizes].map(([peer, most]) => [peer, createAssembler(most)]));
   const waiting = new Set<() => void>();
   return {
-    receive({ peer, step, offset, size, data }) {
-      if (size > (sizes.get(peer) ?? 0)) return;
-      const known = partial.get(peer);
-      const current =
-        known?.step === step && known.bytes.length === size
-          ? known
-          : { step, bytes: new Uint8Array(size), filled: 0 };
-      // Chunks come in order; one that is missing makes the checkpoint worthless.
-      if (offset !== current.filled || offset + data.length > size) {
-        partial.delete(peer);
-        return;
-      }
-      current.bytes.set(data, offset);
-      current.filled += data.length;
-      partial.set(peer, current);
-      if (current.filled < size) return;
-      partial.delete(peer);
-      complete.set(peer, [...(complete.get(peer) ?? []), current].slice(-KEPT));
+    receive({ peer, ...chunk }) {
+      const checkpoint = assemblers.get(peer)?.(chunk);
+      if (!checkpoint) return;
+      complete.set(peer, [...(complete.get(peer) ?? []), checkpoint].slice(-KEPT));
       for (const look of [...waiting]) look();
     },
     take(peer, step, patienceMs) {

@@ -13,8 +13,10 @@ import { runProgram, type StopSignal, stopOnSignals } from '../src/program.ts';
 import { LABEL_LENGTH, PROTOCOL_VERSION, TEXT_LENGTH } from '../src/protocol/messages.ts';
 import { lockFolder } from '../src/results/lock.ts';
 import { readableByOthers } from '../src/token.ts';
+import { createBorrowing, type Origin } from './borrowing.ts';
 import { findCheckpoint } from './checkpoints.ts';
-import { assignFrom, loadNetwork } from './network.ts';
+import { createLending, type Lending, weightsDigest } from './lending.ts';
+import { assignFrom, loadNetwork, type Network } from './network.ts';
 import { type PeerOptions, parsePeerOptions } from './options.ts';
 import { learn, teachOthers } from './roles.ts';
 import { createSession, type Session } from './session.ts';
@@ -128,16 +130,35 @@ async function takePart(
     ...(wants && { wants }),
     ...(checkpoint && { step: checkpoint.step }),
   };
+  const lending = learns && !options.keepWeights ? lend(network, session, logger) : undefined;
+  const borrowing = options.startFromBest && !checkpoint ? createBorrowing(network.model) : undefined;
+  if (options.startFromBest && checkpoint)
+    logger.info(
+      { step: checkpoint.step },
+      'going on from its own checkpoint: --start-from-best is not needed',
+    );
   // Nobody is to wait for a peer that is about to leave.
   if (stop.signal.aborted) return stop.exitCode();
-  const start = await Promise.race([session.ready(facts, settings.exchange.onCoordinatorLoss), stopped]);
+  const weights = { lender: lending, borrower: borrowing };
+  const ready = session.ready(facts, settings.exchange.onCoordinatorLoss, weights);
+  const start = await Promise.race([ready, stopped]);
   if (!start) return stop.exitCode();
+  if (borrowing) await tellOrigin(borrowing.settle(start), network, logger);
   const steps = { step: checkpoint?.step ?? start.step ?? 0, steps: totalSteps(settings, dataset) };
   logger.info({ peers: start.peers, ...steps }, learns ? 'training' : 'teaching');
 
   const context = { network, settings, session, wants, start, stop, logger };
   const { delivered, unsaved } = objective
-    ? await learn({ ...context, objective, modelName, owner, folder, checkpoint, weights: options.weights })
+    ? await learn({
+        ...context,
+        objective,
+        modelName,
+        owner,
+        folder,
+        checkpoint,
+        weights: options.weights,
+        lending,
+      })
     : await teachOthers(context);
   if (stop.signal.aborted) {
     await Promise.race([delivered, new Promise((resolve) => setTimeout(resolve, HURRY_MS))]);
@@ -148,6 +169,25 @@ async function takePart(
   network.dispose();
   if (unsaved) throw unsaved;
   return stop.signal.aborted ? stop.exitCode() : ExitCode.ok;
+}
+
+/** Lets other students begin with this one's weights. */
+function lend({ model }: Network, session: Session, logger: Logger): Lending {
+  return createLending(
+    model,
+    (piece) => session.report(piece),
+    (what) => logger.info({ what }, 'weights'),
+  );
+}
+
+/** Says what a student begins with that asked for the best one's weights. */
+async function tellOrigin(origin: Origin, { model }: Network, logger: Logger): Promise<void> {
+  if (origin.peer === null) {
+    logger.warn({ reason: origin.reason }, 'starting with its own fresh weights');
+    return;
+  }
+  const sha256 = await weightsDigest(model);
+  logger.info({ ...origin, sha256 }, "starting with another student's weights");
 }
 
 /** Keeps others out of a student's folder; a teacher has none. */

@@ -1,7 +1,12 @@
 import { InvalidArgumentError, Option } from 'commander';
 import { createCommand } from '../src/config/commandLine.ts';
 import { parseDuration } from '../src/config/duration.ts';
-import { addGpuOption, addOutputOptions, addTrainingOptions } from '../src/config/trainingOptions.ts';
+import {
+  addGpuOption,
+  addOutputOptions,
+  addTrainingOptions,
+  withSwitch,
+} from '../src/config/trainingOptions.ts';
 import { UsageError } from '../src/errors.ts';
 import { isModelPath, parseModelName } from '../src/models/names.ts';
 import { LABEL_LENGTH, NAME_PATTERN } from '../src/protocol/messages.ts';
@@ -28,6 +33,10 @@ export interface PeerOptions {
   readonly dataDir: string | undefined;
   readonly download: boolean;
   readonly dir: string | undefined;
+  /** Whether to begin with the weights of the best student that has the same model, where there are any. */
+  readonly startFromBest: boolean;
+  /** Whether no other peer ever gets this one's weights. */
+  readonly keepWeights: boolean;
   readonly patienceMs: number;
   readonly logLevel: string;
 }
@@ -85,6 +94,24 @@ export function parsePeerOptions(argv: readonly string[]): PeerOptions {
         ).env('CODISTILL_WEIGHTS'),
       )
       .addOption(
+        withSwitch(
+          new Option(
+            '--start-from-best',
+            'without a checkpoint to go on from: begin with the weights of the best student that has the same model, if the run is in training',
+          ).default(false),
+          'CODISTILL_START_FROM_BEST',
+        ),
+      )
+      .addOption(
+        withSwitch(
+          new Option(
+            '--keep-weights',
+            'send the weights to nobody that is started with --start-from-best',
+          ).default(false),
+          'CODISTILL_KEEP_WEIGHTS',
+        ),
+      )
+      .addOption(
         new Option('--name <name>', 'name in the run; default: of the first free place')
           .argParser(nameArgument)
           .env('CODISTILL_NAME'),
@@ -101,6 +128,13 @@ export function parsePeerOptions(argv: readonly string[]): PeerOptions {
   const options = command.parse(argv, { from: 'user' }).opts();
   if (options.role === 'teacher' && options.weights === undefined) {
     throw new UsageError('--role teacher: expected --weights, a safetensors file or a run folder.');
+  }
+  for (const flag of ['startFromBest', 'keepWeights'] as const) {
+    if (options.role !== 'teacher' || !options[flag]) continue;
+    const name = flag === 'startFromBest' ? '--start-from-best' : '--keep-weights';
+    throw new UsageError(
+      `${name}: expected of a student, as a teacher has the weights of --weights and sends none.`,
+    );
   }
   const coordinator = coordinatorUrl(options.coordinator);
   return {
@@ -119,6 +153,8 @@ export function parsePeerOptions(argv: readonly string[]): PeerOptions {
     dataDir: options.dataDir,
     download: options.download,
     dir: options.dir,
+    startFromBest: options.startFromBest,
+    keepWeights: options.keepWeights,
     patienceMs: options.patience,
     logLevel: options.logLevel,
   };

@@ -9,10 +9,11 @@ import type { Model } from '../src/models/types.ts';
 import type { StopSignal } from '../src/program.ts';
 import { CHECKPOINT_CHUNK_BYTES } from '../src/protocol/limits.ts';
 import type { CoordinatorMessage, MessageOf, Wants } from '../src/protocol/messages.ts';
-import { weightsOf } from '../src/training/modelWeights.ts';
+import { mostWeightBytes } from './borrowing.ts';
 import { type CheckpointInbox, createCheckpointInbox } from './checkpointInbox.ts';
 import type { CheckpointOwner, FoundCheckpoint } from './checkpoints.ts';
 import { checkpointTeachers } from './checkpointTeachers.ts';
+import type { Lending } from './lending.ts';
 import type { Network } from './network.ts';
 import { predictionMessages, resultMessages } from './resultMessages.ts';
 import { ownTeachers } from './selfTeachers.ts';
@@ -48,6 +49,8 @@ export interface StudentPart extends Part {
   readonly checkpoint: FoundCheckpoint | null;
   /** Path of the weights of the generation that it learns from. */
   readonly weights: string | undefined;
+  /** Sends its weights to others that ask; `undefined`: it keeps them to itself. */
+  readonly lending: Lending | undefined;
 }
 
 /**
@@ -75,6 +78,7 @@ export async function learn(
     folder: part.folder,
     checkpoint: part.checkpoint,
     firstStep: start.step ?? 0,
+    at: (step) => part.lending?.at(step),
     // One that waits for its coordinator in vain ends as it would when it is stopped.
     signal: AbortSignal.any([stop.signal, session.lost]),
     notify: (what) => logger.warn({ what }, 'checkpoints'),
@@ -149,7 +153,7 @@ async function copiesOf(student: Student, part: Part, temperature: number): Prom
   const copies = new Map<string, Model>();
   for (const { name, model } of start.teachers ?? []) copies.set(name, await student.another(model));
   const inbox = createCheckpointInbox(
-    new Map([...copies].map(([name, copy]) => [name, MOST_HEADER_BYTES + 4 * sizeOf(copy)])),
+    new Map([...copies].map(([name, copy]) => [name, mostWeightBytes(copy)])),
   );
   session.onCheckpoint((piece) => inbox.receive(piece));
   const tell = tellOn(part.logger);
@@ -175,9 +179,3 @@ async function copiesOf(student: Student, part: Part, temperature: number): Prom
     },
   });
 }
-
-/** Of a safetensors file, whose names of tensors take their room. */
-const MOST_HEADER_BYTES = 1024 ** 2;
-
-const sizeOf = (model: Model): number =>
-  [...weightsOf(model).values()].reduce((sum, { size }) => sum + size, 0);

@@ -7,6 +7,8 @@ import type { CoordinatorMessage, MessageOf, PeerMessage } from '../src/protocol
 import { decodeCoordinatorMessage, encodeMessage } from '../src/protocol/wire.ts';
 import { createRandom } from '../src/random.ts';
 import { sizeFromShape } from '../src/sizeFromShape.ts';
+import type { Borrowing } from './borrowing.ts';
+import type { Lender } from './lending.ts';
 import type { Socket, SocketEvents } from './socket.ts';
 
 type Welcome = MessageOf<CoordinatorMessage, 'welcome'>;
@@ -68,6 +70,14 @@ const systemClock: Clock = {
   },
 };
 
+/** What becomes of weights that one student sends another one. */
+export interface WeightsOptions {
+  /** Sends this student's; absent: it keeps them to itself. */
+  readonly lender?: Lender | undefined;
+  /** Takes those of another one, to begin with; absent: it wants none. */
+  readonly borrower?: Pick<Borrowing, 'take' | 'state'> | undefined;
+}
+
 export interface SessionOptions {
   readonly hello: Hello;
   /** Signs with the private key of `hello.identity`; absent where that is. */
@@ -91,8 +101,13 @@ export interface Session {
    * Tells that data and model are loaded, now and after every reconnect. Resolves when training starts.
    *
    * @param onLoss what to do with the exchange under way when the coordinator is lost after that
+   * @param weights of students
    */
-  ready(facts: Omit<Ready, 'type'>, onLoss?: OnCoordinatorLoss): Promise<Start>;
+  ready(
+    facts: Omit<Ready, 'type' | 'lends' | 'wantsWeights'>,
+    onLoss?: OnCoordinatorLoss,
+    weights?: WeightsOptions,
+  ): Promise<Start>;
   /**
    * Exchanges predictions for a target; never rejects while the run goes on.
    *
@@ -155,6 +170,7 @@ export function createSession(options: SessionOptions): Session {
   let ready: Ready | null = null;
   let results: readonly PeerMessage[] | null = null;
   let abandoned = false;
+  let weights: WeightsOptions = {};
   let onLoss: OnCoordinatorLoss = 'continue';
   let onLossOnceStarted: OnCoordinatorLoss = onLoss;
   /** The round that it came to. */
@@ -247,6 +263,7 @@ export function createSession(options: SessionOptions): Session {
     socket = null;
     link = 'down';
     cancelSilence();
+    weights.lender?.forget();
     // This session has one connection at a time: a newer one is another process's, which does this one's work now.
     if (code === CloseCode.superseded) lost.abort();
     if (onLoss === 'continue' || phase === 'closed')
@@ -306,6 +323,11 @@ export function createSession(options: SessionOptions): Session {
         return;
       }
       case 'start':
+        // One that has begun wants no other weights after a reconnect, and goes on from where it began.
+        if (phase !== 'started' && ready?.wantsWeights) {
+          const { wantsWeights, ...facts } = ready;
+          ready = { ...facts, ...(message.weights && { step: message.step ?? 0 }) };
+        }
         phase = 'started';
         link = 'started';
         onLoss = onLossOnceStarted;
@@ -333,8 +355,16 @@ export function createSession(options: SessionOptions): Session {
           ...(message.nextRound !== undefined && { nextRound: message.nextRound }),
         });
         return;
-      case 'checkpoint':
-        onCheckpoint(message);
+      case 'checkpoint': {
+        const { request } = message;
+        if (request === undefined) onCheckpoint(message);
+        // Before the start: afterwards nobody waits for weights to begin with.
+        else if (weights.borrower && link === 'welcomed')
+          send(weights.borrower.take({ ...message, request }));
+        return;
+      }
+      case 'sendWeights':
+        weights.lender?.asked(message);
         return;
       case 'finished':
         leave(CloseCode.finished, 'finished');
@@ -370,8 +400,13 @@ export function createSession(options: SessionOptions): Session {
       connect();
       return joined.promise;
     },
-    ready(facts, onLossThen = 'continue') {
-      ready = { type: 'ready', ...facts };
+    ready(facts, onLossThen = 'continue', theWeights = {}) {
+      weights = theWeights;
+      ready = {
+        ...{ type: 'ready', ...facts },
+        ...(weights.lender && { lends: true }),
+        ...(weights.borrower && { wantsWeights: true }),
+      };
       onLossOnceStarted = onLossThen;
       if (link === 'welcomed') send(ready);
       return started.promise;

@@ -18,12 +18,13 @@ export function tellOn(logger: Logger): Tell {
  */
 export async function tellingOf<T>(
   work: Promise<T>,
-  what: { readonly for: string; readonly next: string },
+  what: { readonly for: string | (() => string); readonly next: string },
   tell: Tell,
 ): Promise<T> {
+  const whom = (): string => (typeof what.for === 'string' ? what.for : what.for());
   const startedAt = performance.now();
   const timer = setInterval(
-    () => tell({ ...what, seconds: Math.round((performance.now() - startedAt) / 1000) }),
+    () => tell({ for: whom(), next: what.next, seconds: Math.round((performance.now() - startedAt) / 1000) }),
     TELL_EVERY_MS,
   );
   // Telling is no reason to go on: a peer that is stopped does not wait for the end of its waits.
@@ -41,8 +42,14 @@ export function tellWaits(session: Session, tell: Tell): Session {
     ...session,
     join: () =>
       tellingOf(session.join(), { for: 'the coordinator to let this peer in', next: 'load the data' }, tell),
-    ready: (facts, onLoss) =>
-      tellingOf(session.ready(facts, onLoss), { for: 'the other peers to be ready', next: 'train' }, tell),
+    ready: (facts, onLoss, weights) => {
+      const started = session.ready(facts, onLoss, weights);
+      const borrower = weights?.borrower;
+      const what = borrower
+        ? { for: () => borrower.state, next: 'train; with its own weights where none come' }
+        : { for: 'the other peers to be ready', next: 'train' };
+      return tellingOf(started, what, tell);
+    },
     exchange: (logits, shape) =>
       tellingOf(
         session.exchange(logits, shape),

@@ -25,6 +25,8 @@ export interface WorkOptions {
   readonly checkpoint: FoundCheckpoint | null;
   /** Where a student without a checkpoint begins. */
   readonly firstStep: number;
+  /** Told how many steps the weights have had, before the first one and after each. */
+  readonly at?: (step: number) => void;
   readonly signal: AbortSignal;
   readonly report: (message: Report) => void;
   /** Told when checkpoints cannot be saved, and when they can again, in words. */
@@ -56,6 +58,8 @@ export async function work(options: WorkOptions): Promise<WorkResult> {
   const log = createTrainingLog({ classes: model.classes, graceSteps, now: () => performance.now() }, report);
 
   if (checkpoint) assignCheckpoint(checkpoint, student, teachers.state);
+  const from = checkpoint?.step ?? options.firstStep;
+  options.at?.(from);
   const checkpoints = createCheckpointing({
     ...{ folder, student, owner, memory: teachers.state, notify: options.notify },
     now: () => performance.now(),
@@ -64,6 +68,7 @@ export async function work(options: WorkOptions): Promise<WorkResult> {
   let final: WorkResult['final'] = null;
   let best: WorkResult['best'] = checkpoint?.best ?? null;
   const evaluate = async (step: number): Promise<void> => {
+    options.at?.(step);
     log.pause();
     let toldAt = performance.now();
     const logits = await student.predictTestSet(signal, () => {
@@ -81,6 +86,7 @@ export async function work(options: WorkOptions): Promise<WorkResult> {
     log.resume();
   };
   const keep = async (step: number): Promise<void> => {
+    options.at?.(step);
     if (!checkpoints.isDue()) return;
     log.pause();
     await checkpoints.save(step, best);
@@ -99,7 +105,7 @@ export async function work(options: WorkOptions): Promise<WorkResult> {
     evaluate,
     keep,
     signal,
-    from: checkpoint?.step ?? options.firstStep,
+    from,
   });
   log.pause();
   const outcome = final ? 'finished' : 'interrupted';

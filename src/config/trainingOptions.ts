@@ -39,7 +39,7 @@ function cardArgument(text: string): string {
 }
 
 /** Commander takes a switch's variable for "on" whatever its value is: those that say "off" are not looked at. */
-function withSwitch(option: Option, variable: string): Option {
+export function withSwitch(option: Option, variable: string): Option {
   const off = ['', '0', 'false', 'no'].includes((process.env[variable] ?? 'unset').toLowerCase());
   return off ? option : option.env(variable);
 }

@@ -25,6 +25,9 @@ export const MAX_LAYERS = 64;
 /** The most bytes of `data` in one `checkpoint` message. */
 export const CHECKPOINT_CHUNK_BYTES = 1024 ** 2;
 
+/** The bytes of weights that a student sends to another one at a time: its predictions wait behind no more than these. */
+export const WEIGHTS_PIECE_BYTES = 256 * 1024;
+
 /** The largest weights that peers exchange. */
 export const MAX_CHECKPOINT_BYTES = 1024 ** 3;
 

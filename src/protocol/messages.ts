@@ -110,6 +110,9 @@ export type WireEncoding = z.infer<typeof encodings>[number];
 
 const role = oneOf(['student', 'teacher']);
 
+/** Tells the weights that one student is sent from those that others are. */
+const request = count;
+
 /** A piece of a peer's weights, the bytes of a safetensors file. Pieces come in order. */
 const checkpointFields = {
   /** Updates that the weights have had. */
@@ -182,6 +185,10 @@ const peerMessages = [
     wants: wants.optional(),
     /** The layers of this peer's network that an encoding can be made of. */
     layers: layers.optional(),
+    /** Whether this student sends its weights when it is asked to. Absent: no. */
+    lends: z.boolean({ error: 'true or false' }).optional(),
+    /** Whether it wants to begin with the weights of another student, which come before `start`. Absent: no. */
+    wantsWeights: z.boolean({ error: 'true or false' }).optional(),
   }),
   /**
    * peer -> coordinator: what it has to say about one batch. Answered by `target` or `noTarget`, and where the peer is a
@@ -229,8 +236,20 @@ const peerMessages = [
     labels: bytes,
     ...tensorFields,
   }),
-  /** student -> coordinator, where weights are exchanged instead of predictions: passed on to the others. Not answered. */
-  z.object({ type: z.literal('checkpoint'), ...checkpointFields }),
+  /**
+   * student -> coordinator: with `request`, the answer to `sendWeights`, for one other student; without, where weights are
+   * exchanged instead of predictions, for all of them. Passed on.
+   */
+  z.object({ type: z.literal('checkpoint'), request: request.optional(), ...checkpointFields }),
+  /** student -> coordinator, answers a `checkpoint` with a `request`: answered by the next piece, or by `start`. */
+  z.object({
+    type: z.literal('received'),
+    request,
+    /** How many of the file's bytes are here. */
+    bytes: count,
+    /** Why they are of no use; absent where they are. */
+    problem: text.optional(),
+  }),
   /** peer -> coordinator: its work is over. Answered by `finished` once all peers are done. */
   z.object({
     type: z.literal('done'),
@@ -272,6 +291,19 @@ const coordinatorMessages = [
     teachers: list(z.object({ name, model: label, layers }, { error: 'a map' }), 1024, 'maps').optional(),
     /** What the students need of this peer; absent when it teaches nobody. */
     wants: wants.optional(),
+    /** To one that wanted weights: whose it begins with, which have come whole. */
+    weights: z.object({ peer: name, step: count, accuracy: fraction }, { error: 'a map' }).optional(),
+    /** To one that wanted weights: why it begins with its own. */
+    noWeights: text.optional(),
+  }),
+  /** coordinator -> student: send the piece of your weights that begins at `offset` to another student. */
+  z.object({
+    type: z.literal('sendWeights'),
+    request,
+    /** Who gets them. */
+    peer: name,
+    /** 0: of the weights as they are now. Absent: no more is needed. Otherwise those that came before go on. */
+    offset: count.optional(),
   }),
   /** coordinator -> student, answers `logits`: what its teachers say about the same rows. */
   z.object({
@@ -301,7 +333,7 @@ const coordinatorMessages = [
     nextRound: count.optional(),
   }),
   /** coordinator -> student: a piece of another one's weights, as it was sent. */
-  z.object({ type: z.literal('checkpoint'), peer: name, ...checkpointFields }),
+  z.object({ type: z.literal('checkpoint'), peer: name, request: request.optional(), ...checkpointFields }),
   /** coordinator -> peer: the run is over and its results are saved; leave. */
   z.object({ type: z.literal('finished') }),
 ] as const;

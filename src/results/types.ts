@@ -73,6 +73,17 @@ export interface GenerationsSummary {
   readonly ensemble: Evaluation;
 }
 
+/** What a student began with that asked for the weights of the best one: those, or its own. */
+export type StartedFrom =
+  | {
+      readonly peer: string;
+      /** Updates that the weights had had. */
+      readonly step: number;
+      /** That peer's accuracy on the test set at its last evaluation before, 0-1. */
+      readonly accuracy: number;
+    }
+  | { readonly peer: null; readonly reason: string };
+
 export interface PeerSummary {
   readonly name: string;
   /** Whether it learned, or taught with weights that stayed as they were. */
@@ -89,6 +100,8 @@ export interface PeerSummary {
   readonly collapsed?: string;
   /** Why nobody learned from it at the end of the run; null when others did, or nobody was to. */
   readonly quarantined: string | null;
+  /** Absent where it did not ask for another one's weights. */
+  readonly startedFrom?: StartedFrom;
   readonly steps: number;
   /** Null when the peer ended before its final evaluation. */
   readonly test: Evaluation | null;
@@ -224,11 +237,11 @@ export interface PeerStatus {
 
 /**
  * One thing that a run waits for: peers that are to `join` or to `load`; a `round`, for those who have not sent; the
- * `students`, where teachers are early; a peer that is `away`; the `end`, for students that are not done; a `drain`, for
- * results of peers when the run is stopped.
+ * `students`, where teachers are early; a peer that is `away`; `weights`, for whom sends them to a student that is to begin
+ * with them; the `end`, for students that are not done; a `drain`, for results of peers when the run is stopped.
  */
 export interface WaitStatus {
-  readonly kind: 'join' | 'load' | 'round' | 'students' | 'away' | 'end' | 'drain';
+  readonly kind: 'join' | 'load' | 'round' | 'students' | 'away' | 'weights' | 'end' | 'drain';
   readonly peers: readonly string[];
   /** How long it has lasted; null where that is not known. */
   readonly seconds: number | null;

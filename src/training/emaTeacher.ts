@@ -16,6 +16,8 @@ export interface EmaTeacher {
 }
 
 /**
+ * The average begins with the student's weights.
+ *
  * @param student the network that trains
  * @param copy another instance of the same architecture; this takes it over
  * @param decay highest share of the average that is kept at a step, from 0 to below 1
@@ -23,6 +25,9 @@ export interface EmaTeacher {
 export function createEmaTeacher(student: Model, copy: Model, decay: number): EmaTeacher {
   const source = new Map([...student.parameters, ...student.buffers]);
   const state = new Map([...copy.parameters, ...copy.buffers]);
+  tf.tidy(() => {
+    for (const [name, average] of state) average.assign(tf.clone(source.get(name)!));
+  });
   return {
     state,
     predict: (images) => tf.tidy(() => copy.forward(images, false).logits),

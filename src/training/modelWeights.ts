@@ -5,7 +5,7 @@ import type { SafeTensor } from './safetensors.ts';
 
 /** Variables read from the device, in their order; their names get `prefix` in front. */
 export async function readVariables(
-  variables: ReadonlyMap<string, tf.Variable>,
+  variables: ReadonlyMap<string, tf.Tensor>,
   prefix = '',
 ): Promise<Map<string, SafeTensor>> {
   const tensors = new Map<string, SafeTensor>();
@@ -46,6 +46,21 @@ export function assignVariables(
   tensors: ReadonlyMap<string, SafeTensor>,
   owner: string,
 ): void {
+  expectFits(variables, tensors, owner);
+  tf.tidy(() => {
+    for (const [name, variable] of variables) {
+      const { values, shape } = tensors.get(name)!;
+      variable.assign(tf.tensor(values, [...shape], variable.dtype));
+    }
+  });
+}
+
+/** @throws {DataError} when a file does not have the names, types and shapes of these variables, and nothing else */
+export function expectFits(
+  variables: ReadonlyMap<string, tf.Variable>,
+  tensors: ReadonlyMap<string, SafeTensor>,
+  owner: string,
+): void {
   const unknown = [...tensors.keys()].find((name) => !variables.has(name));
   if (unknown !== undefined) throw new DataError(`The weights have "${unknown}", which ${owner} has not.`);
   for (const [name, variable] of variables) {
@@ -58,15 +73,9 @@ export function assignVariables(
       );
     }
   }
-  tf.tidy(() => {
-    for (const [name, variable] of variables) {
-      const { values, shape } = tensors.get(name)!;
-      variable.assign(tf.tensor(values, [...shape], variable.dtype));
-    }
-  });
 }
 
-function dtypeOf(name: string, { dtype }: tf.Variable): SafeTensor['dtype'] {
+function dtypeOf(name: string, { dtype }: tf.Tensor): SafeTensor['dtype'] {
   if (dtype === 'float32') return 'F32';
   if (dtype === 'int32') return 'I32';
   throw new Error(`"${name}": expected a variable of float32 or int32, got ${dtype}.`);
