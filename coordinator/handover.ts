@@ -74,8 +74,10 @@ export function receipt(
   const handover = awaitedOf(run, request, newcomer, 'receipt');
   if (handover === 'late') return NOTHING;
   if (!handover || bytes !== handover.bytes) {
-    const expected = handover ? `bytes: expected ${handover.bytes}, got ${bytes}` : 'expected after a piece';
-    return { effects: malformed(run, newcomer.name, `received.${expected}`), settled: [] };
+    const reason = handover
+      ? `received.bytes: expected ${handover.bytes}, got ${bytes}`
+      : 'received: expected once, after a piece of weights that came before the start';
+    return { effects: malformed(run, newcomer.name, reason), settled: [] };
   }
   handover.awaits = 'nothing';
   if (problem !== undefined) return replaceLender(run, handover, `has weights of no use: ${problem}`, nowMs);

@@ -59,7 +59,7 @@ export function createBorrowing(model: Model): Borrowing {
 
   return {
     take(piece) {
-      const end = piece.offset + piece.data.length;
+      const end = Math.min(piece.size, piece.offset + piece.data.length);
       state = `the weights of ${piece.peer}, of which ${Math.floor((100 * end) / piece.size)} % are here`;
       const problem = problemOf(piece, end);
       const { request } = piece;

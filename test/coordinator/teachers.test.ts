@@ -79,6 +79,12 @@ describe('a ready that does not fit', () => {
     ],
     ['no needs', ['a', 'b'], readyOf('t'), `wants: expected those of a, ${others}`],
     ['needs of a teacher', ['a', 't'], readyWith(), 'wants: expected none of a teacher'],
+    [
+      'a teacher that wants weights',
+      ['a', 't'],
+      readyWith({ wants: undefined, wantsWeights: true }),
+      'wantsWeights: expected of a student alone, as a teacher has its own weights',
+    ],
   ])('for %s is refused', (_, [first, second], ready, reason) => {
     const run = emptyRun([first!, second!]);
     hello(run, 1, helloOf(first!), 0);

@@ -13,6 +13,8 @@ import { type Clock, expectQuick, type Target } from './target.ts';
 
 /** The rounds that may be open at once for each peer: nothing that a peer says may fill the memory. */
 const MOST_OPEN_ROUNDS = 16;
+/** The requests for weights that may be kept at once: a few for each name, and those that nobody answers end. */
+const MOST_REQUESTS = 64;
 /** So long that no round waits for a student, and no place for a peer, any longer. */
 const LONG_MS = 1_000_000;
 
@@ -212,6 +214,14 @@ function expectConsistent({ run, connections, finished }: Table): void {
     const members = [...run.members.values()].filter((member) => member.role === role).length;
     expect(members <= places, `${members} ${role}s have ${places} places`);
   }
+  for (const { newcomer, newcomerConnection, whole, bytes } of run.handovers.open.values()) {
+    const { connected, state } = run.members.get(newcomer)!;
+    expect(connected && state === 'ready', `${newcomer} gets weights, and is ${state}`);
+    expect(run.connections.get(newcomer) === newcomerConnection, `${newcomer} gets weights where it was`);
+    expect(bytes <= (whole?.size ?? 0), `${newcomer} has ${bytes} bytes of ${whole?.size ?? 0}`);
+  }
+  const requests = run.handovers.open.size + run.handovers.late.size;
+  expect(requests <= MOST_REQUESTS, `${requests} requests for weights are kept`);
   const { students, open, lastClosed } = run.rounds;
   for (const [round, { contributions }] of open) {
     expect(contributions.size > 0, `nobody has sent anything for round ${round}`);
@@ -233,6 +243,7 @@ function expectNoWait(run: Run): void {
   if (run.options.settings.exchange.quorum !== 'all' && waiting.length > 0) {
     throw new Error(`${waiting.length} rounds of students wait for ever`);
   }
+  if (run.handovers.open.size > 0) throw new Error('a newcomer waits for weights for ever');
   for (const { name, connected, state } of run.members.values()) {
     if (!connected && state !== 'lost' && state !== 'done')
       throw new Error(`${name} is away and keeps its place`);

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { MAX_CLASSES } from '../../src/protocol/limits.ts';
+import { MAX_CLASSES, WEIGHTS_PIECE_BYTES } from '../../src/protocol/limits.ts';
 import type { MessageOf, PeerMessage, Wants } from '../../src/protocol/messages.ts';
 import { ENSEMBLES } from '../../src/protocol/messages.ts';
 import {
@@ -116,6 +116,33 @@ const messages: fc.Arbitrary<PeerMessage> = fc.oneof(
     ),
     weight: 2,
   },
+  { arbitrary: fc.constant(readyWith({ ...facts, lends: true, wantsWeights: true })), weight: 3 },
+  {
+    arbitrary: fc
+      .constantFrom(0.25, 0.5)
+      .map((accuracy): PeerMessage => ({ type: 'evaluation', step: 1, accuracy, nll: 1, ece: 0 })),
+    weight: 3,
+  },
+  {
+    // Pieces that were asked for, and others.
+    arbitrary: fc.tuple(fc.nat(2), fc.constantFrom(0, 0, WEIGHTS_PIECE_BYTES), fc.constantFrom(0, 4)).map(
+      ([request, offset, more]): PeerMessage => ({
+        ...{ type: 'checkpoint', request, step: 1, offset, size: WEIGHTS_PIECE_BYTES + more },
+        data: new Uint8Array(offset === 0 ? WEIGHTS_PIECE_BYTES : more),
+      }),
+    ),
+    weight: 4,
+  },
+  {
+    arbitrary: fc
+      .tuple(fc.nat(2), fc.constantFrom(0, 4), fc.constantFrom({}, {}, { problem: 'none fits' }))
+      .map(
+        ([request, more, problem]): PeerMessage => ({
+          ...{ type: 'received', request, bytes: WEIGHTS_PIECE_BYTES + more, ...problem },
+        }),
+      ),
+    weight: 4,
+  },
   { arbitrary: fc.constantFrom(...fc.sample(peerMessages, { numRuns: 300, seed: 2 })), weight: 6 },
 );
 
@@ -177,5 +204,5 @@ export function readyFor(
   const sizes = vast ? { classes: MAX_CLASSES, testSize: 2 ** 31 - 1 } : {};
   const more = Array.from({ length: moreLayers }, (_, i) => [`layer${i}`, [1]]);
   const layers = { ...facts.layers, ...Object.fromEntries(more) };
-  return readyOf(name, readyWith({ wants, ...facts, ...sizes, layers }));
+  return readyOf(name, readyWith({ wants, ...facts, ...sizes, layers, lends: true }));
 }

@@ -1,10 +1,13 @@
 import fc from 'fast-check';
+import { createBorrowing } from '../../peer/borrowing.ts';
 import { createSession, type Session } from '../../peer/session.ts';
 import type { SocketEvents } from '../../peer/socket.ts';
 import { float32 } from '../../src/codec/float32.ts';
 import { CodistillError } from '../../src/errors.ts';
+import type { Model } from '../../src/models/types.ts';
 import type { CoordinatorMessage, MessageOf, PeerMessage } from '../../src/protocol/messages.ts';
 import { decodePeerMessage, encodeMessage } from '../../src/protocol/wire.ts';
+import { encodeSafetensors } from '../../src/training/safetensors.ts';
 import { batchOf, doneAt, logitsOf, progressAt, readyWith } from '../coordinator/support.ts';
 import { wildFrames } from './frames.ts';
 import { coordinatorMessages } from './messages.ts';
@@ -40,6 +43,14 @@ const target = (changes: Partial<Message<'target'>> = {}): Message<'target'> => 
   ...changes,
 });
 
+/** A piece of the weights of {@link MODEL}. */
+function pieceOf(offset: number, bytes: number): CoordinatorMessage {
+  const values = new Float32Array(6).fill(0.5);
+  const file = encodeSafetensors(new Map([['weight', { dtype: 'F32', shape: [2, 3], values }]]), {});
+  const data = file.subarray(offset, offset + bytes);
+  return { type: 'checkpoint', request: 1, peer: 'b', step: 4, offset, size: file.length, data };
+}
+
 /** Answers and near misses, for a peer that asks about round 5. */
 const messages: fc.Arbitrary<CoordinatorMessage> = fc.oneof(
   fc.constantFrom<CoordinatorMessage>(
@@ -50,6 +61,9 @@ const messages: fc.Arbitrary<CoordinatorMessage> = fc.oneof(
     { type: 'noTarget', round: 5, reason: 'late', detail: '', nextRound: 2 ** 31 - 1 },
     { type: 'advance', round: 5 },
     { type: 'finished' },
+    ...[pieceOf(0, 60), pieceOf(60, 1_000), pieceOf(60, 10), pieceOf(2 ** 31 - 1, 10), pieceOf(0, 1_000)],
+    { ...start, weights: { peer: 'b', step: 4, accuracy: 0.5 } },
+    { type: 'sendWeights', request: 1, peer: 'b', offset: 0 },
   ),
   fc.constantFrom(...fc.sample(coordinatorMessages, { numRuns: 300, seed: 3 })),
 );
@@ -100,6 +114,13 @@ export const sessions: Target<SessionCase> = {
     }),
 };
 
+/** As much of a model as the weights that come for it are compared with. */
+const MODEL = {
+  name: 'small',
+  parameters: new Map([['weight', { dtype: 'float32', shape: [2, 3], size: 6 }]]),
+  buffers: new Map(),
+} as unknown as Model;
+
 interface Peer {
   readonly session: Session;
   letIn(): void;
@@ -133,7 +154,8 @@ function createPeer(): Peer {
   };
   session.join().catch(expectForPeople);
   const { type, ...facts } = readyWith();
-  session.ready(facts).catch(expectForPeople);
+  const lender = { asked: () => {}, forget: () => {} };
+  session.ready(facts, 'continue', { lender, borrower: createBorrowing(MODEL) }).catch(expectForPeople);
   return {
     session,
     end,

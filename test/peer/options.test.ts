@@ -57,10 +57,22 @@ describe('the options of a peer', () => {
       dataDir: undefined,
       download: false,
       dir: undefined,
+      startFromBest: false,
+      keepWeights: false,
       patienceMs: 30_000,
       logLevel: 'info',
     });
     expectUsage([], /--coordinator/);
+  });
+
+  it('begin with the weights of the best, and keep its own, only where that is asked for', () => {
+    expect(parse('--start-from-best', '--keep-weights')).toMatchObject({
+      startFromBest: true,
+      keepWeights: true,
+    });
+    vi.stubEnv('CODISTILL_START_FROM_BEST', '1');
+    vi.stubEnv('CODISTILL_KEEP_WEIGHTS', 'false');
+    expect(parse()).toMatchObject({ startFromBest: true, keepWeights: false });
   });
 
   it.each([
@@ -171,6 +183,13 @@ describe('the options of a peer', () => {
     expect(() => parse('--role', 'teacher')).toThrow(
       new UsageError('--role teacher: expected --weights, a safetensors file or a run folder.'),
     );
+    for (const flag of ['--start-from-best', '--keep-weights']) {
+      expect(() => parse('--role', 'teacher', '--weights', 'runs/before', flag)).toThrow(
+        new UsageError(
+          `${flag}: expected of a student, as a teacher has the weights of --weights and sends none.`,
+        ),
+      );
+    }
     expectUsage([...URL_FLAGS, '--role', 'judge'], /judge.*Allowed choices are student, teacher/s);
   });
 

@@ -65,6 +65,26 @@ describe('a wait of a peer', () => {
     ]);
   });
 
+  it('for weights is told with whose they are and how many are here', async () => {
+    const { session, latest } = createPeer();
+    const { lines, telling } = told(session);
+    const joined = telling.join();
+    latest().open();
+    latest().say(WELCOME);
+    await joined;
+    const borrower = { take: vi.fn(), state: 'the weights' };
+    const started = telling.ready(facts, 'continue', { borrower });
+    vi.advanceTimersByTime(5_000);
+    borrower.state = 'the weights of b, of which 40 % are here';
+    vi.advanceTimersByTime(5_000);
+    latest().say(START);
+    await started;
+    expect(lines).toEqual([
+      'the weights (5 s) > train; with its own weights where none come',
+      'the weights of b, of which 40 % are here (10 s) > train; with its own weights where none come',
+    ]);
+  });
+
   it('is told in a round, while away, and at the end', async () => {
     const peer = await createStarted();
     const { lines, telling } = told(peer.session);

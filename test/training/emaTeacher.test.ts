@@ -59,6 +59,13 @@ describe('the moving average of a student', () => {
     expectClose(stateOf(teacher.state), [3, 30], 1e-6);
   });
 
+  it('begins at the student also where its first step is a late one', () => {
+    const teacher = createEmaTeacher(modelOf(2, 5), modelOf(99, 99), DECAY);
+    expect(stateOf(teacher.state)).toEqual([2, 5]);
+    teacher.update(1_000);
+    expectClose(stateOf(teacher.state), [2, 5], 1e-6);
+  });
+
   it('does not touch the student', () => {
     const student = modelOf(2, 5);
     createEmaTeacher(student, modelOf(7, 7), DECAY).update(3);
