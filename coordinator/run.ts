@@ -241,6 +241,12 @@ function ready(
   message: MessageOf<PeerMessage, 'ready'>,
   nowMs: number,
 ): RunEffect[] {
+  if (run.handovers.open.has(member.name))
+    return malformed(
+      run,
+      member.name,
+      'ready: expected no other one before the start that answers the first',
+    );
   // One that is back is compared with itself as well: what it has handed in has the shape that it declared.
   const reference = byName(run.members).find((m) => m.ready !== null);
   const reason = (reference ? mismatch(message, reference) : null) ?? misfit(run, member, message);
@@ -254,9 +260,10 @@ function ready(
   }
   member.ready = message;
   if (member.state === 'done' || run.phase === 'finished') return [];
+  const isNew = member.state === 'joining';
   member.state = 'ready';
   if (run.phase === 'training')
-    return wantsOthers(message)
+    return isNew && wantsOthers(message)
       ? hand(run, wantWeights(run, member, nowMs), nowMs)
       : start(run, [member], nowMs);
   const everyone = byName(run.members);

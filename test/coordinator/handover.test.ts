@@ -285,6 +285,23 @@ describe('a lender', () => {
   });
 });
 
+describe('a newcomer', () => {
+  it('is ready once', () => {
+    const run = runWith({ a: 0.5 });
+    join(run);
+    expect(closesOf(receive(run, 'z', readyWith(), 0))).toEqual([
+      [NEWCOMER, 4007, 'ready: expected no other one before the start that answers the first'],
+    ]);
+  });
+
+  it('is none when it trains already', () => {
+    const run = runWith({ a: 0.5, b: 0.4 });
+    receive(run, 'b', readyWith({ lends: true, wantsWeights: true }), 0);
+    expect(run.handovers.open.size).toBe(0);
+    expect(run.members.get('b')!.state).toBe('training');
+  });
+});
+
 describe('the word that a piece has arrived', () => {
   it.each<[string, number, number]>([
     [UNEXPECTED, 1, 0],
