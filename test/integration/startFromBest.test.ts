@@ -83,7 +83,8 @@ const saidOf = (program: Program) => program.logged("starting with another stude
 
 describe('a peer that joins a run in training with --start-from-best', () => {
   it('starts with the very weights of the best student with its model, and is as good at once', async () => {
-    const run = await running({ a: 'mlp', b: 'cnn-s', c: 'mlp' });
+    // With this quorum, the one that sends its weights waits in a round for the newcomer meanwhile.
+    const run = await running({ a: 'mlp', b: 'cnn-s', c: 'mlp' }, ['--quorum', 'all']);
     await nextAccuracy(run, 'a', 25);
     await killed(run.peers.c!);
 
