@@ -4,6 +4,7 @@ import { disks } from './disks.ts';
 import { frames } from './frames.ts';
 import { joining } from './joining.ts';
 import { partition } from './partition.ts';
+import { powerCut } from './power.ts';
 import { restarts } from './restarts.ts';
 import { openRounds } from './rounds.ts';
 import { signals } from './signals.ts';
@@ -25,5 +26,6 @@ export const drills: readonly Drill[] = [
   ...slowness,
   ...trainings,
   partition,
+  powerCut,
   soak,
 ].sort((a, b) => a.number - b.number);

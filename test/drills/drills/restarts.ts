@@ -118,7 +118,7 @@ async function playUntilClosed(peer: ScriptedPeer, from: number): Promise<number
 const CHECKPOINT_STEPS = 20;
 
 /** Training peers that wait for everybody, and keep checkpoints. */
-function patient(peers: number, epochs: number): RunOptions {
+export function patient(peers: number, epochs: number): RunOptions {
   return {
     ...{ scripted: false, peers, quorum: 'all', lease: '30s' },
     args: ['--on-coordinator-loss', 'wait', '--epochs', `${epochs}`, '--evaluate-every', '5'],
