@@ -36,7 +36,10 @@ export const powerCut: Drill = {
   },
 };
 
-async function train(stage: Stage, cut: Cut): Promise<{ summary: RunSummary; from: string[]; backMs: number }> {
+async function train(
+  stage: Stage,
+  cut: Cut,
+): Promise<{ summary: RunSummary; from: string[]; backMs: number }> {
   const label = cut.replaceAll(' ', '-');
   const disk = (name: string): string => join(stage.folder, `disk-${label}-${name}`);
   let coordinator = await stage.coordinator(OPTIONS, onDisk(disk('coordinator')));

@@ -27,7 +27,8 @@ export const coordinatorKilled: Drill = {
   number: 4,
   title: 'kill -9 the coordinator in the midst of training, and start it again',
   promises: ['P5', 'P6', 'P8'],
-  criterion: 'all peers are back within 10 s of the kill by themselves; the weights are those of a training without it',
+  criterion:
+    'all peers are back within 10 s of the kill by themselves; the weights are those of a training without it',
   async run(stage) {
     const train = async (label: string, kill: boolean): Promise<{ summary: RunSummary; backMs: number }> => {
       let coordinator = await stage.coordinator(PATIENT);
