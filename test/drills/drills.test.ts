@@ -11,7 +11,7 @@ const QUICK = [
 it.each(drills.filter(({ number }) => QUICK.includes(number)))(
   'drill $number: $title',
   async (drill) => {
-    const result = await runDrill(drill, 0, await temporaryFolder());
+    const result = await runDrill(drill, await temporaryFolder());
     expect(result.violations).toEqual([]);
     expect(result.passed, result.measured).toBe(true);
   },

@@ -1,4 +1,5 @@
 import type { Drill } from '../drill.ts';
+import { chaos } from './chaos.ts';
 import { deaths } from './deaths.ts';
 import { disks } from './disks.ts';
 import { frames } from './frames.ts';
@@ -25,6 +26,7 @@ export const drills: readonly Drill[] = [
   ...silence,
   ...slowness,
   ...trainings,
+  chaos,
   partition,
   powerCut,
   soak,
