@@ -198,15 +198,30 @@ function messagesOf(run: Run, effect: RoundEffect): RunEffect[] {
 function commit(run: Run, effect: RoundEffect & { type: 'commit' }): RunEffect[] {
   const { data, exchange } = run.options.settings;
   const { batch, round, teachers } = effect;
-  for (const [peer] of effect.contributions) run.members.get(peer)!.traffic.contributions.committed += 1;
   const contributions = effect.contributions.filter(([peer]) => teachers.has(peer));
   const verdicts = inspect(run.suspects, { batch, rows: data.batchSize, contributions });
-  const effects = withoutSuspects(run.suspects, effect, exchange.quorum).flatMap((each) => {
+  const outcome = withoutSuspects(run.suspects, effect, exchange.quorum);
+  countUse(run, effect, outcome);
+  const effects = outcome.flatMap((each) => {
     if (each.type !== 'commit') return messagesOf(run, each);
     if (each.learners.size > 0) run.committed += 1;
     return answer(run, round, targetMessages(run, each), each.learners);
   });
   return [...eventsOf(verdicts, round), ...effects];
+}
+
+/** Counts the contributions of a round: as committed, or as what nobody learned from, with the reason. */
+function countUse(run: Run, effect: RoundEffect & { type: 'commit' }, outcome: readonly RoundEffect[]): void {
+  const taught = outcome.some(({ type }) => type === 'commit');
+  const missed = new Map(
+    outcome.flatMap((each) => (each.type === 'noTarget' ? [[each.peer, each.reason]] : [])),
+  );
+  for (const [peer] of effect.contributions) {
+    const { contributions } = run.members.get(peer)!.traffic;
+    if (quarantineOf(run.suspects, peer) !== null) contributions.unused.quarantined += 1;
+    else if (taught) contributions.committed += 1;
+    else contributions.unused[missed.get(peer) ?? 'quorum'] += 1;
+  }
 }
 
 type Addressed = readonly [peer: string, message: Answer];

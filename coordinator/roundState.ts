@@ -69,10 +69,10 @@ export interface Rounds {
 export type MissReason = 'noTeachers' | 'quorum' | 'late' | 'refused';
 
 /**
- * Why nobody learns from what a peer has sent: also that nobody was there to learn, that it had sent it already, or that
- * it asks for an answer that was made while it was away.
+ * Why nobody learns from what a peer has sent: also that nobody was there to learn, that it is in quarantine, that it had
+ * sent it already, or that it asks for an answer that was made while it was away.
  */
-export type UnusedReason = MissReason | 'noStudents' | 'repeated' | 'recalled';
+export type UnusedReason = MissReason | 'noStudents' | 'quarantined' | 'repeated' | 'recalled';
 
 export type RoundEffect =
   /** Make a target for each contributor from the others; in the fixed order of sums, by name. */
@@ -103,8 +103,8 @@ export type RoundEffect =
   /** Nothing to answer: the first one counts, and is answered when the round closes. */
   | { readonly type: 'repeated'; readonly peer: string; readonly round: number }
   /**
-   * Tell a student to train on the labels alone; `nextRound` when it fell behind and is to go on there. `used`: others
-   * learned from what it sent.
+   * Tell a student to train on the labels alone; `nextRound` when it fell behind and is to go on there. `used`: what
+   * became of its contribution is counted already.
    */
   | {
       readonly type: 'noTarget';

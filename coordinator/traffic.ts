@@ -51,7 +51,7 @@ export function createTraffic(): Traffic {
       ...{ received: 0, committed: 0 },
       unused: zeros([
         ...(['noTeachers', 'quorum', 'late', 'refused'] as const),
-        ...(['noStudents', 'repeated', 'recalled'] as const),
+        ...(['noStudents', 'quarantined', 'repeated', 'recalled'] as const),
       ]),
     },
     answers: { targets: 0, noTargets: 0, advances: 0, undelivered: 0, replaced: 0 },

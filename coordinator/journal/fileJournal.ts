@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { messageOf } from '../../src/errors.ts';
+import { syncFolder } from '../../src/results/files.ts';
 import { type EncodedRecord, encodeRound, encodeSnapshot } from './record.ts';
 import { openSegment, type Segment } from './segment.ts';
 import type { Journal, RunSnapshot } from './types.ts';
@@ -40,12 +41,16 @@ export function fileJournal(folder: string, { maxBytes, notify }: FileJournalOpt
   let latest = left;
   let failing = false;
   let unsynced = false;
+  /** Whether the folder has names that a power cut would take back. */
+  let unsyncedNames = true;
 
   const rotate = (): void => {
+    current.sync();
     renameSync(currentPath, previousPath);
     previous?.close();
     previous = current;
     current = openSegment(currentPath);
+    unsyncedNames = true;
     if (latest) current.append(encodeSnapshot(latest));
   };
 
@@ -65,7 +70,10 @@ export function fileJournal(folder: string, { maxBytes, notify }: FileJournalOpt
 
   const timer = setInterval(() => {
     if (unsynced) current.sync();
+    // Not every file system can; a failure of the disk shows at the next append.
+    if (unsyncedNames) syncFolder(folder).catch(() => {});
     unsynced = false;
+    unsyncedNames = false;
   }, SYNC_EVERY_MS);
   timer.unref();
 

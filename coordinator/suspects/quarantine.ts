@@ -23,7 +23,6 @@ export function withoutSuspects(
       const count = teachersOf(peer);
       const detail = `${count} teachers, the quorum is ${needed}; in quarantine: ${distrusted.join(', ')}`;
       const reason = count === 0 ? 'noTeachers' : 'quorum';
-      // Looked at with the others', whatever became of the round.
       return { type: 'noTarget', peer, round, reason, detail, used: true };
     }),
   ];

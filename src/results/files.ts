@@ -60,8 +60,8 @@ export function json(value: unknown): string {
   return `${JSON.stringify(value, null, 2)}\n`;
 }
 
-/** Makes a rename in `folder` last; Windows cannot open folders, and does not need it. */
-async function syncFolder(folder: string): Promise<void> {
+/** Makes the names in `folder` outlive a power cut; Windows cannot open folders, and does not need it. */
+export async function syncFolder(folder: string): Promise<void> {
   if (process.platform === 'win32') return;
   const handle = await open(folder, 'r');
   try {

@@ -115,8 +115,9 @@ async function isAlive(
 function create(path: string, me: Holder): boolean {
   const complete = `${path}.${me.nonce}.new`;
   try {
-    writeFileSync(complete, JSON.stringify(me), { flag: 'wx' });
-    // Unlike a file that is opened and then written, a link is there with its content or not at all.
+    // Unlike a file that is opened and then written, a link is there with its content or not at all, also after a power
+    // cut: an empty one would name nobody who could be found to be gone.
+    writeFileSync(complete, JSON.stringify(me), { flag: 'wx', flush: true });
     linkSync(complete, path);
     return true;
   } catch (error) {

@@ -153,7 +153,7 @@ export interface ContributionTally {
   readonly received: number;
   /** Of rounds that gave at least one student a target. */
   readonly committed: number;
-  /** By reason: those of a missed target; `noStudents`, where only teachers had sent; `repeated` or `recalled`, after a reconnect. */
+  /** By reason: those of a missed target; `noStudents`, where only teachers had sent; `quarantined`; `repeated` or `recalled`, after a reconnect. */
   readonly unused: Readonly<Record<string, number>>;
   /** Of rounds that were open when the run ended. */
   readonly open: number;

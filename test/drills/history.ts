@@ -1,5 +1,5 @@
 import { writeFileSync } from 'node:fs';
-import type { EventRecord } from '../../src/results/types.ts';
+import type { EventRecord, TrafficSummary } from '../../src/results/types.ts';
 
 /** One thing that happened in a drill. Times are milliseconds since its start, of a clock that never jumps. */
 export type HistoryRecord = { readonly at: number } & (
@@ -39,6 +39,7 @@ export type HistoryRecord = { readonly at: number } & (
       readonly kind: 'summary';
       readonly committed: number;
       readonly missed: Readonly<Record<string, number>>;
+      readonly traffic: TrafficSummary;
     }
 );
 

@@ -23,6 +23,7 @@ await runProgram(async () => {
     .addOption(
       new Option('--times <count>', 'how often to run each, with one seed after the other').default('1'),
     )
+    .addOption(new Option('--minutes <count>', 'how long drills 31 and 37 go on'))
     .addOption(new Option('--seed <number>', 'decides everything that is left to chance').default('0'))
     .addOption(new Option('--json', 'print JSON on stdout instead of a table').default(false));
   command.addOption(new Option('--markdown', 'print the table of coordinator/README.md').default(false));
@@ -31,6 +32,7 @@ await runProgram(async () => {
     all: boolean;
     times: string;
     seed: string;
+    minutes?: string;
     json: boolean;
     markdown: boolean;
   }>();
@@ -44,12 +46,13 @@ await runProgram(async () => {
     numbers.length > 0 ? numbers.includes(number) : options.all || !long,
   );
   const [times, seed] = [wholeNumber('--times', options.times), wholeNumber('--seed', options.seed)];
+  const minutes = options.minutes === undefined ? null : wholeNumber('--minutes', options.minutes);
   const folder = await mkdtemp(join(tmpdir(), 'codistill-drills-'));
   const results: Result[] = [];
   for (const drill of chosen) {
     for (let time = 0; time < times; time++) {
       process.stderr.write(`${drill.number} ${drill.title} ... `);
-      const result = await runDrill(drill, seed + time, folder);
+      const result = await runDrill(drill, folder, seed + time, minutes);
       results.push(result);
       process.stderr.write(`${result.passed ? 'passed' : 'FAILED'} (${result.seconds.toFixed(1)} s)\n`);
     }

@@ -21,10 +21,16 @@ export interface Result extends Outcome {
  * Plays a drill and judges it: by its own criterion, and by what the history of it says about all promises.
  *
  * @param folder of all drills; the drill's own is made in it
+ * @param minutes how long those go on that can be of any length; `null`: their own
  */
-export async function runDrill(drill: Drill, seed: number, folder: string): Promise<Result> {
+export async function runDrill(
+  drill: Drill,
+  folder: string,
+  seed = 0,
+  minutes: number | null = null,
+): Promise<Result> {
   const own = join(folder, `drill-${drill.number}-seed-${seed}`);
-  const stage = createStage(seed, own);
+  const stage = createStage(seed, minutes, own);
   const startedAt = performance.now();
   let outcome: Outcome;
   try {

@@ -56,6 +56,8 @@ export interface Coordinator extends Program {
 /** Everything that a drill plays on; ends with it. */
 export interface Stage {
   readonly seed: number;
+  /** How long to go on, where a drill can be of any length; `null`: its own. */
+  readonly minutes: number | null;
   readonly random: Random;
   readonly folder: string;
   readonly history: History;
@@ -90,7 +92,7 @@ const TRAINING = [
   ...['--evaluate-every', '6', '--burn-in-steps', '2', '--ramp-up-steps', '0'],
 ];
 
-export function createStage(seed: number, folder: string): Stage {
+export function createStage(seed: number, minutes: number | null, folder: string): Stage {
   mkdirSync(folder, { recursive: true });
   const history = createHistory();
   const programs: Program[] = [];
@@ -103,6 +105,7 @@ export function createStage(seed: number, folder: string): Stage {
 
   const stage: Stage = {
     seed,
+    minutes,
     random: createRandom(seed, 'drill'),
     folder,
     history,
@@ -254,7 +257,9 @@ export function createStage(seed: number, folder: string): Stage {
       for (const event of coordinator.events()) history.add({ kind: 'event', ...event });
       if (!existsSync(join(coordinator.folder, 'summary.json'))) return;
       const { exchange } = coordinator.summary();
-      history.add({ kind: 'summary', committed: exchange.rounds, missed: exchange.missed });
+      const { rounds, missed, frames, contributions, answers, pieces } = exchange;
+      const traffic = { frames: frames!, contributions: contributions!, answers: answers!, pieces: pieces! };
+      history.add({ kind: 'summary', committed: rounds, missed, traffic });
     },
     async end() {
       for (const program of programs) program.kill('SIGCONT');

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { float32 } from '../../src/codec/float32.ts';
 import { targets } from '../../src/ensemble/targets.ts';
+import type { TrafficSummary } from '../../src/results/types.ts';
 import type { HistoryRecord } from './history.ts';
 import { base64, batchOf, type Facts, logitsOf } from './scriptedPeer.ts';
 import { validate } from './validator.ts';
@@ -30,9 +31,20 @@ function history(): HistoryRecord[] {
     kind: 'summary',
     committed: 3,
     missed: { noTeachers: 0, quorum: 0, late: 0, refused: 0 },
+    traffic: trafficOf(3 * PEERS.length),
   });
   records.push({ at: 51, kind: 'exited', program: 'coordinator', code: 0, asked: false });
   return records;
+}
+
+/** Of so many contributions, each answered by a target. */
+function trafficOf(contributions: number): TrafficSummary {
+  return {
+    frames: { received: contributions + 10, accepted: contributions + 8, refused: { malformed: 2 } },
+    contributions: { received: contributions, committed: contributions, unused: {}, open: 0 },
+    answers: { targets: contributions, noTargets: 0, advances: 0, undelivered: 0, replaced: 0 },
+    pieces: { sent: 0, dropped: 0 },
+  };
 }
 
 const lifeOf = (peer: string) => ({ peer, life: `life-of-${peer}`, link: PEERS.indexOf(peer) + 1 });
@@ -237,10 +249,14 @@ describe('a history is caught that breaks', () => {
     expect(broken([...history(), other])).toEqual(['P8']);
   });
 
+  const TRAFFIC = trafficOf(3 * PEERS.length);
   it.each<[string, Partial<RecordOf<'summary'>>]>([
     ['rounds', { committed: 2 }],
     ['misses', { missed: { noTeachers: 0, quorum: 0, late: 1, refused: 0 } }],
-  ])('P9: the summary counts other %s than were recorded', (_, changes) => {
+    ['frames', { traffic: { ...TRAFFIC, frames: { ...TRAFFIC.frames, accepted: 1 } } }],
+    ['contributions', { traffic: { ...TRAFFIC, contributions: { ...TRAFFIC.contributions, open: -1 } } }],
+    ['answers', { traffic: { ...TRAFFIC, answers: { ...TRAFFIC.answers, undelivered: 1 } } }],
+  ])('P9: the summary counts other %s than came', (_, changes) => {
     const records = history().map((record) =>
       record.kind === 'summary' ? { ...record, ...changes } : record,
     );

@@ -1,6 +1,7 @@
 import { contents } from './contents.ts';
 import type { HistoryRecord, Settings } from './history.ts';
 import { answersOf, contributionsOf, groups, of, type Violation } from './select.ts';
+import { sums } from './sums.ts';
 
 export type { Violation } from './select.ts';
 
@@ -213,11 +214,11 @@ function identity(history: readonly HistoryRecord[]): Violation[] {
   return found;
 }
 
-/** P9: what the summary counts is what was recorded as it happened, and what the peers were told. */
+/** P9: what the summary counts is what was recorded as it happened, and what the peers were told; its sums are right. */
 function counters(history: readonly HistoryRecord[]): Violation[] {
   const summary = of(history, 'summary').at(-1);
   if (!summary) return [];
-  const found: Violation[] = [];
+  const found: Violation[] = sums(summary.traffic);
   const expectEqual = (what: string, counted: number, recorded: number): void => {
     if (counted !== recorded)
       found.push({

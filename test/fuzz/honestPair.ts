@@ -18,6 +18,12 @@ export interface HonestPair {
 /** Time from an answer to the next question, in milliseconds: that of a training step. */
 const STEP_MS = 5;
 
+/** Of a peer that has learnt something: what differs from sample to sample, and from the other peer a little. */
+function predictionsIn(round: number, peer: number): number[] {
+  const margin = (round % 2 === 0 ? 1 : -1) * (1 + 0.5 * Math.sin(3 * round + peer));
+  return [margin, -margin];
+}
+
 /** Lets both in; they begin as soon as the run does. */
 export function startHonestPair(
   url: string,
@@ -40,7 +46,7 @@ export function startHonestPair(
           message.type === 'noTarget' ? (message.nextRound ?? message.round + 1) : message.round + 1;
         await delay(STEP_MS);
       } else if (message.type !== 'start') return;
-      if (!left) say(logitsOf(rounds[i]!, [i, 1 - i]));
+      if (!left) say(logitsOf(rounds[i]!, predictionsIn(rounds[i]!, i)));
     };
     socket.on('open', () => say(helloOf(name)));
     socket.on('message', (frame: Buffer) => {

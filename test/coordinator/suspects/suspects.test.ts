@@ -6,6 +6,7 @@ import { restore, snapshotOf } from '../../../coordinator/snapshot.ts';
 import { statusOf } from '../../../coordinator/status.ts';
 import { summarise } from '../../../coordinator/summary.ts';
 import { MAX_NON_FINITE, quarantineOf, RELEASE_ROUNDS } from '../../../coordinator/suspects/suspects.ts';
+import { summariseTraffic } from '../../../coordinator/traffic.ts';
 import { decodeCoordinatorMessage } from '../../../src/protocol/wire.ts';
 import { createRandom } from '../../../src/random.ts';
 import {
@@ -143,6 +144,25 @@ describe('in quarantine', () => {
       [2, missed],
     ]);
     expect(eventsOf(effects)).toEqual(['quarantined x', 'missed a', 'missed b']);
+  });
+
+  it.each([
+    // The others taught each other, or at least the suspect.
+    [{ a: honest('a'), b: honest('b'), x: sameForAll }, 1, { committed: 14, unused: { quarantined: 1 } }],
+    [{ a: honest('a'), b: honest('b'), x: sameForAll }, 2, { committed: 14, unused: { quarantined: 1 } }],
+    // What one honest peer says is not enough for anybody.
+    [
+      { a: honest('a'), x: sameForAll, y: sameForAll },
+      2,
+      { committed: 12, unused: { quarantined: 2, noTeachers: 1 } },
+    ],
+    [{ a: sameForAll, x: sameForAll }, 1, { committed: 8, unused: { quarantined: 2 } }],
+  ])('what is said is not counted as committed (%#)', (speakers, quorum, expected) => {
+    const run = runOf(Object.keys(speakers), SHAPE, { quorum });
+    play(run, 5, speakers);
+    const { received, ...counted } = summariseTraffic(run).contributions;
+    expect(counted).toEqual({ ...expected, open: 0 });
+    expect(received).toBe(5 * Object.keys(speakers).length);
   });
 
   it('all peers leave a round without any target', () => {

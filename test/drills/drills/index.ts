@@ -1,9 +1,11 @@
 import type { Drill } from '../drill.ts';
+import { chaos } from './chaos.ts';
 import { deaths } from './deaths.ts';
 import { disks } from './disks.ts';
 import { frames } from './frames.ts';
 import { joining } from './joining.ts';
 import { partition } from './partition.ts';
+import { powerCut } from './power.ts';
 import { restarts } from './restarts.ts';
 import { openRounds } from './rounds.ts';
 import { signals } from './signals.ts';
@@ -24,6 +26,8 @@ export const drills: readonly Drill[] = [
   ...silence,
   ...slowness,
   ...trainings,
+  chaos,
   partition,
+  powerCut,
   soak,
 ].sort((a, b) => a.number - b.number);

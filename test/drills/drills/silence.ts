@@ -96,12 +96,13 @@ export const stalled: Drill = {
     const peers = await stage.cast(coordinator, (name) => (name === last ? { open: puppet.open } : {}));
     const slow = peers.at(-1)!;
     slow.progress(2_000);
-    for (let round = 0; round < 3; round++) {
+    const steps = stage.minutes === null ? 3 : stage.minutes * 30;
+    for (let round = 0; round < steps; round++) {
       puppet.block(2_000);
       await Promise.all(peers.map((peer) => peer.exchange(round)));
     }
     const deaths = coordinator.events().filter(({ event }) => event === 'left').length;
-    return { passed: deaths === 0 && slow.isOpen(), measured: `${deaths} deaths in 3 steps of 2 s` };
+    return { passed: deaths === 0 && slow.isOpen(), measured: `${deaths} deaths in ${steps} steps of 2 s` };
   },
 };
 

@@ -3,6 +3,7 @@ import { createRandom } from '../../../src/random.ts';
 import type { Drill } from '../drill.ts';
 import { rssOf } from '../programs.ts';
 import type { ScriptedPeer } from '../scriptedPeer.ts';
+import { slope } from './slope.ts';
 
 /** Rounds in all, and from one measurement to the next. */
 const ROUNDS = 20_000;
@@ -76,15 +77,4 @@ async function mishap(
   await back.next('start');
   back.progress();
   return back;
-}
-
-/** Of the line of least squares through the values at 0, 1, 2, ... */
-function slope(values: readonly number[]): number {
-  const x = (values.length - 1) / 2;
-  const y = values.reduce((sum, value) => sum + value, 0) / values.length;
-  const [above, below] = values.reduce(
-    ([a, b], value, i) => [a! + (i - x) * (value - y), b! + (i - x) ** 2],
-    [0, 0],
-  );
-  return above! / below!;
 }
