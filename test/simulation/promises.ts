@@ -3,7 +3,7 @@ import { nextDeadlineMs, waitingFor } from '../../coordinator/rounds.ts';
 import type { Run, RunEffect } from '../../coordinator/runState.ts';
 import type { Answer } from '../../peer/session.ts';
 import { float32 } from '../../src/codec/float32.ts';
-import { leaveOneOut, meanTarget } from '../../src/ensemble/meanProbabilities.ts';
+import { targets } from '../../src/ensemble/targets.ts';
 import { decodeCoordinatorMessage } from '../../src/protocol/wire.ts';
 import type { Observer } from './coordinator.ts';
 import type { Disk } from './disk.ts';
@@ -23,6 +23,10 @@ export interface Promises extends Observer {
   /** Something happened, and time has passed. */
   looked(run: Run): void;
 }
+
+/** Of logits in the order of their peers' names. */
+const meanOf = (logits: readonly Float32Array[], includeSelf: boolean) =>
+  targets('mean-logits', logits, { rows: 1, classes: 2, temperature: WANTS.temperature, includeSelf });
 
 export function createPromises(world: World, disk: Disk): Promises {
   const broken: string[] = [];
@@ -56,11 +60,10 @@ export function createPromises(world: World, disk: Disk): Promises {
     expect('P3 uniqueness', forgot || !committed.has(round), () => `round ${round} was committed twice`);
     committed.add(round);
     const logits = teachers.map((name) => contributions.get(name)!.logits!);
-    const { temperature } = WANTS;
     for (const peer of learners) {
       const connection = run.connections.get(peer);
       if (connection === undefined) continue;
-      const targets = effects.flatMap((effect) =>
+      const sent = effects.flatMap((effect) =>
         effect.type === 'send' &&
         effect.connection === connection &&
         effect.message.type === 'target' &&
@@ -69,9 +72,8 @@ export function createPromises(world: World, disk: Disk): Promises {
           : [],
       );
       const own = teachers.indexOf(peer);
-      const expected =
-        own < 0 ? meanTarget(logits, 1, 2, temperature) : leaveOneOut(logits, 1, 2, temperature)[own]!;
-      const holds = targets.length === 1 && String(targets[0]) === String(float32.encode(expected, 1, 2));
+      const expected = own < 0 ? meanOf(logits, true)[0]! : meanOf(logits, false)[own]!;
+      const holds = sent.length === 1 && String(sent[0]) === String(float32.encode(expected, 1, 2));
       expect('P5 determinism', holds, () => {
         return `the target of ${peer} in round ${round} is not the mean of ${othersOf(peer)}, once`;
       });
@@ -86,7 +88,7 @@ export function createPromises(world: World, disk: Disk): Promises {
     teachers: readonly string[],
   ): void => {
     const logits = teachers.map((name) => contributions.get(name)!.logits!);
-    const expected = String(float32.encode(meanTarget(logits, 1, 2, WANTS.temperature), 1, 2));
+    const expected = String(float32.encode(meanOf(logits, true)[0]!, 1, 2));
     for (const [peer, { learns }] of run.rounds.students) {
       const frame = learns && !contributions.has(peer) ? disk.journal.recall(round, peer) : null;
       const message = frame && decodeCoordinatorMessage(frame);
