@@ -3,8 +3,9 @@ import { frameLimit, HEADER_BYTES, MAX_FRAME_BYTES, PRE_AUTH_FRAME_BYTES } from 
 import type { PeerMessage, Wants } from '../src/protocol/messages.ts';
 import { refuseLogits, teachesIn } from './exchange.ts';
 import { refusePiece } from './handover.ts';
-import { hand, hello, receive } from './run.ts';
+import { hello, receive } from './run.ts';
 import type { Run, RunEffect } from './runState.ts';
+import { hand } from './start.ts';
 import { type FrameRefusal, frameCountsOf, refusalOf } from './traffic.ts';
 
 /** Where a frame came from: a connection, and the peer that it belongs to once its `hello` was accepted. */

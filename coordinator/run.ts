@@ -8,16 +8,17 @@ import {
   PROTOCOL_VERSION,
 } from '../src/protocol/messages.ts';
 import { metricsOf } from '../src/results/recorder.ts';
-import { malformed, perform, receiveCheckpoint, receiveLogits, teachesIn } from './exchange.ts';
-import { type Handed, passOn, receipt, reviewHandovers, startFresh, wantWeights } from './handover.ts';
+import { malformed, perform, receiveCheckpoint, receiveLogits } from './exchange.ts';
+import { passOn, receipt, reviewHandovers, startFresh, wantWeights } from './handover.ts';
 import { keyText } from './identity.ts';
 import { admit, byName, type Member, mismatch, takePlace } from './members.ts';
 import { misfit } from './misfit.ts';
 import { excuseWaiting, isStuck, workPatienceMs } from './patience.ts';
 import { addChunk, createPredictions } from './predictions.ts';
-import { heard, join, leave, tick } from './rounds.ts';
+import { heard, leave, tick } from './rounds.ts';
 import { type Run, type RunEffect, SLOW_START_LEASES } from './runState.ts';
-import { snapshotOf } from './snapshot.ts';
+import { keep } from './snapshot.ts';
+import { hand, start, wantsOthers } from './start.ts';
 
 /** Names with a key that a run remembers. */
 const MAX_KEYS = 1_024;
@@ -206,11 +207,6 @@ export function advance(run: Run, nowMs: number): RunEffect[] {
   ];
 }
 
-/** Lets those start whose weights have come, or will not. */
-export function hand(run: Run, { effects, settled }: Handed, nowMs: number): RunEffect[] {
-  return [...effects, ...(settled.length > 0 ? start(run, settled, nowMs) : [])];
-}
-
 function review(run: Run, nowMs: number): RunEffect[] {
   return hand(run, reviewHandovers(run, nowMs), nowMs);
 }
@@ -276,63 +272,6 @@ function ready(
   return [{ type: 'event', record: { event: 'started' } }, ...fresh, ...start(run, everyone, nowMs)];
 }
 
-function start(run: Run, members: readonly Member[], nowMs: number): RunEffect[] {
-  const everyone = byName(run.members);
-  const peers = everyone.map(({ name }) => name);
-  const effects = members.flatMap((member): RunEffect[] => {
-    const { name, role } = member;
-    member.state = 'training';
-    member.workedAtMs = nowMs;
-    const teaches = teachesIn(run, member);
-    const learns = role === 'student';
-    // A teacher keeps nothing, and goes where the students are.
-    const step = learns ? (member.ready?.step ?? firstStepOf(run, member)) : undefined;
-    const settled = join(run.rounds, name, nowMs, { teaches, learns, step });
-    const teachers = everyone
-      .filter((other) => run.wants && learns && other.name !== name && teachesIn(run, other))
-      .map((other) => ({ name: other.name, model: other.model, layers: layersOf(run, other) }));
-    const connection = run.connections.get(name)!;
-    const message: CoordinatorMessage = {
-      type: 'start',
-      peers,
-      ...(step && { step }),
-      ...(teachers.length > 0 && { teachers }),
-      ...(run.wants && teaches && { wants: run.wants }),
-      ...originOf(member),
-    };
-    return [{ type: 'send', connection, message }, ...perform(run, settled)];
-  });
-  keep(run);
-  return effects;
-}
-
-/** Whether a student wants another one's weights: one that goes on with its own does not. */
-function wantsOthers({ wantsWeights, step }: MessageOf<PeerMessage, 'ready'>): boolean {
-  return wantsWeights === true && step === undefined;
-}
-
-/** What one that wanted weights is told: whose it has, or why it has none. */
-function originOf({ ready, startedFrom }: Member): Partial<MessageOf<CoordinatorMessage, 'start'>> {
-  if (!ready || !wantsOthers(ready) || !startedFrom) return {};
-  return startedFrom.peer === null ? { noWeights: startedFrom.reason } : { weights: startedFrom };
-}
-
-/**
- * Where a student begins that has no checkpoint: one that was in the run before takes its rounds again, a new one begins
- * where the others are, and so does one that has the weights of another one.
- */
-function firstStepOf({ rounds, members }: Run, member: Member): number {
-  const { name } = member;
-  if (rounds.students.has(name) && !originOf(member).weights) return 0;
-  const others = byName(members).filter((other) => other.state === 'training' && other.name !== name);
-  return Math.max(rounds.lastClosed + 1, ...others.map(({ progress }) => progress?.step ?? 0));
-}
-
-/** What is told of a teacher's layers: nothing where no features are compared, as a frame has no room for those of many. */
-function layersOf({ wants }: Run, { ready }: Member): Record<string, number[]> {
-  return wants?.encodings.length ? (ready?.layers ?? {}) : {};
-}
-
 function predictions(run: Run, member: Member, message: MessageOf<PeerMessage, 'predictions'>): RunEffect[] {
   if (!hasStarted(member)) return malformed(run, member.name, 'predictions: expected after start');
   const { testSize, classes } = member.ready!;
@@ -362,9 +301,4 @@ function finishIfOver(run: Run): RunEffect[] {
   run.phase = 'finished';
   keep(run);
   return [{ type: 'finished' }];
-}
-
-/** What a coordinator that is started again has to know. */
-function keep(run: Run): void {
-  if (run.phase !== 'waiting') run.journal.snapshot(snapshotOf(run));
 }

@@ -49,3 +49,8 @@ export function restore(run: Run, left: RunSnapshot, nowMs: number): void {
     else if (state === 'lost') leave(run.rounds, member.name, 'left');
   }
 }
+
+/** What a coordinator that is started again has to know. */
+export function keep(run: Run): void {
+  if (run.phase !== 'waiting') run.journal.snapshot(snapshotOf(run));
+}

@@ -1,4 +1,3 @@
-import { getCodec, hasNonFinite } from '../src/codec/index.ts';
 import { CodistillError, ExitCode, messageOf } from '../src/errors.ts';
 import { backoffMs } from '../src/exchange/backoff.ts';
 import { CloseCode, closeCodeInfo, shouldReconnect } from '../src/protocol/closeCodes.ts';
@@ -6,8 +5,10 @@ import { identityText } from '../src/protocol/identity.ts';
 import type { CoordinatorMessage, MessageOf, PeerMessage } from '../src/protocol/messages.ts';
 import { decodeCoordinatorMessage, encodeMessage } from '../src/protocol/wire.ts';
 import { createRandom } from '../src/random.ts';
-import { sizeFromShape } from '../src/sizeFromShape.ts';
+import { type Answer, answerOf, type Question } from './answer.ts';
 import type { Borrowing } from './borrowing.ts';
+import { type Clock, systemClock } from './clock.ts';
+import { deferred } from './deferred.ts';
 import type { Lender } from './lending.ts';
 import type { Socket, SocketEvents } from './socket.ts';
 
@@ -15,60 +16,9 @@ type Welcome = MessageOf<CoordinatorMessage, 'welcome'>;
 type Start = MessageOf<CoordinatorMessage, 'start'>;
 type Hello = MessageOf<PeerMessage, 'hello'>;
 type Ready = MessageOf<PeerMessage, 'ready'>;
-type Logits = MessageOf<PeerMessage, 'logits'>;
-
-/** What a teacher's encoder made of one of its layers. */
-export interface ReceivedEncoding {
-  readonly layer: string;
-  readonly encoder: string;
-  readonly shape: readonly number[];
-  readonly values: Float32Array;
-}
-
-/** What one teacher, or several as one, says about a batch. */
-export interface Received {
-  readonly logits: Float32Array | null;
-  readonly encodings: readonly ReceivedEncoding[];
-}
-
-/** What a student gets for its logits. */
-export type Answer =
-  | {
-      readonly kind: 'target';
-      /** `[batch, classes]`, as asked for; `null` when the method needs none. */
-      readonly logits: Float32Array | null;
-      readonly encodings: readonly ReceivedEncoding[];
-      /** Instead of both, what each teacher says. */
-      readonly apart: readonly Received[] | null;
-      readonly teachers: number;
-    }
-  | {
-      readonly kind: 'none';
-      readonly reason: string;
-      /** The round to go on with, when this peer fell behind the others. */
-      readonly nextRound?: number;
-      /** The work is to end here: the step is not to be taken. */
-      readonly ended?: true;
-    };
 
 /** What a peer does while its coordinator is away: wait for it, or go on with the labels alone. */
 export type OnCoordinatorLoss = 'wait' | 'continue';
-
-/** The time, and what is to happen later; a test, or a simulation, has its own. */
-export interface Clock {
-  /** Monotonic, in milliseconds. */
-  now(): number;
-  /** Calls `action` once, unless the returned function is called before. */
-  after(ms: number, action: () => void): () => void;
-}
-
-const systemClock: Clock = {
-  now: () => performance.now(),
-  after(ms, action) {
-    const timer = setTimeout(action, ms);
-    return () => clearTimeout(timer);
-  },
-};
 
 /** What becomes of weights that one student sends another one. */
 export interface WeightsOptions {
@@ -113,7 +63,7 @@ export interface Session {
    *
    * @param shape of the target's logits
    */
-  exchange(logits: Omit<Logits, 'type'>, shape: readonly [batch: number, classes: number]): Promise<Answer>;
+  exchange(request: Question['request'], shape: Question['shape']): Promise<Answer>;
   /** Sends a report; dropped when there is no connection, as only the newest matters. */
   report(message: PeerMessage): void;
   /** Hands in the results, again after a reconnect; resolves when the coordinator has saved them. */
@@ -145,12 +95,6 @@ const CLOSING_MS = 1_000;
 const MAX_EARLY_PIECES = 256;
 
 const INTERRUPTED: Answer = { kind: 'none', reason: 'interrupted', ended: true };
-
-interface Deferred<T> {
-  readonly promise: Promise<T>;
-  resolve(value: T): void;
-  reject(error: Error): void;
-}
 
 export function createSession(options: SessionOptions): Session {
   const { clock = systemClock } = options;
@@ -185,11 +129,7 @@ export function createSession(options: SessionOptions): Session {
   const settleAwaiting = (): void => {
     for (const resolve of awaiting.splice(0)) resolve();
   };
-  let pending: {
-    readonly request: Omit<Logits, 'type'>;
-    readonly shape: readonly [batch: number, classes: number];
-    readonly resolve: (answer: Answer) => void;
-  } | null = null;
+  let pending: (Question & { readonly resolve: (answer: Answer) => void }) | null = null;
   const joined = deferred<Welcome>();
   const started = deferred<Start>();
   const finished = deferred<void>();
@@ -337,23 +277,9 @@ export function createSession(options: SessionOptions): Session {
         settleAwaiting();
         return;
       case 'target':
-        receiveTarget(message);
-        return;
       case 'noTarget':
-        if (message.round !== pending?.request.round) return;
-        answer({
-          kind: 'none',
-          reason: message.reason,
-          ...(message.nextRound !== undefined && { nextRound: message.nextRound }),
-        });
-        return;
       case 'advance':
-        if (message.round !== pending?.request.round) return;
-        answer({
-          kind: 'none',
-          reason: 'advance',
-          ...(message.nextRound !== undefined && { nextRound: message.nextRound }),
-        });
+        if (pending && message.round === pending.request.round) answer(answerOf(message, pending));
         return;
       case 'checkpoint': {
         const { request } = message;
@@ -370,29 +296,6 @@ export function createSession(options: SessionOptions): Session {
         leave(CloseCode.finished, 'finished');
         finished.resolve();
     }
-  };
-
-  const receiveTarget = (message: MessageOf<CoordinatorMessage, 'target'>): void => {
-    const request = pending?.request;
-    if (!request || message.round !== request.round) return;
-    const sameRows =
-      message.view === request.view &&
-      [message, ...(message.apart ?? [])].every(
-        ({ logits }) => !logits || String(logits.shape) === String(pending!.shape),
-      ) &&
-      message.batch.every((byte, i) => byte === request.batch[i]);
-    if (!sameRows) {
-      answer({ kind: 'none', reason: 'the target belongs to other samples' });
-      return;
-    }
-    const whole = received(message);
-    const apart = message.apart?.map(received) ?? null;
-    const all = [whole, ...(apart ?? [])].flatMap(({ logits, encodings }) => [
-      ...(logits ? [logits] : []),
-      ...encodings.map(({ values }) => values),
-    ]);
-    if (all.some(hasNonFinite)) answer({ kind: 'none', reason: 'the target is not finite' });
-    else answer({ kind: 'target', ...whole, apart, teachers: message.teachers });
   };
 
   return {
@@ -459,40 +362,4 @@ function refusal(code: number, reason: string, name = ''): string {
     return `Another process has taken the name "${name}" in this run (close code ${code}), so this one ends. Start each peer with a --name of its own.`;
   }
   return `The coordinator refused this peer (close code ${code}): ${reason || closeCodeInfo(code)?.meaning}`;
-}
-
-type Target = MessageOf<CoordinatorMessage, 'target'>;
-
-function received({ logits, encodings = [] }: Pick<Target, 'logits' | 'encodings'>): Received {
-  return {
-    logits: logits ? decode(logits) : null,
-    encodings: encodings.map(({ layer, encoder, ...tensor }) => ({
-      ...{ layer, encoder, shape: tensor.shape },
-      values: decode(tensor),
-    })),
-  };
-}
-
-function decode({
-  codec,
-  shape,
-  data,
-}: {
-  codec: string;
-  shape: readonly number[];
-  data: Uint8Array;
-}): Float32Array {
-  return getCodec(codec).decode(data, 1, sizeFromShape(shape));
-}
-
-function deferred<T>(): Deferred<T> {
-  let resolve!: (value: T) => void;
-  let reject!: (error: Error) => void;
-  const promise = new Promise<T>((res, rej) => {
-    resolve = res;
-    reject = rej;
-  });
-  // Whoever awaits it sees the error; until then it is no unhandled one.
-  promise.catch(() => {});
-  return { promise, resolve, reject };
 }

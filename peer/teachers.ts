@@ -5,8 +5,9 @@ import { batchDigest } from '../src/protocol/batchDigest.ts';
 import { encodeLabels } from '../src/protocol/classLabels.ts';
 import type { Wants } from '../src/protocol/messages.ts';
 import type { EmaTeacher } from '../src/training/emaTeacher.ts';
+import type { Answer, Received } from './answer.ts';
 import { contributionOf } from './contribution.ts';
-import type { Answer, Received, Session } from './session.ts';
+import type { Session } from './session.ts';
 
 /** What a student knows about its batch when it asks for a target. */
 export interface Lesson {

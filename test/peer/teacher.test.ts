@@ -1,7 +1,8 @@
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
+import type { Answer } from '../../peer/answer.ts';
 import type { Network } from '../../peer/network.ts';
-import type { Answer, Session } from '../../peer/session.ts';
+import type { Session } from '../../peer/session.ts';
 import { teach } from '../../peer/teacher.ts';
 import { loadBackend } from '../../src/backend/select.ts';
 import { getCodec } from '../../src/codec/index.ts';

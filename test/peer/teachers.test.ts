@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
-import type { Answer, Session } from '../../peer/session.ts';
+import type { Answer } from '../../peer/answer.ts';
+import type { Session } from '../../peer/session.ts';
 import { emaTeachers, type Lesson, noTeachers, peerTeachers, type Teaching } from '../../peer/teachers.ts';
 import { loadBackend } from '../../src/backend/select.ts';
 import { getCodec } from '../../src/codec/index.ts';

@@ -1,4 +1,6 @@
-import { type Answer, type Clock, createSession, type Session } from '../../peer/session.ts';
+import type { Answer } from '../../peer/answer.ts';
+import type { Clock } from '../../peer/clock.ts';
+import { createSession, type Session } from '../../peer/session.ts';
 import { float32 } from '../../src/codec/float32.ts';
 import { batchDigest } from '../../src/protocol/batchDigest.ts';
 import type { MessageOf, PeerMessage, Wants } from '../../src/protocol/messages.ts';

@@ -1,7 +1,7 @@
 import type { OpenRound } from '../../coordinator/roundState.ts';
 import { nextDeadlineMs, waitingFor } from '../../coordinator/rounds.ts';
 import type { Run, RunEffect } from '../../coordinator/runState.ts';
-import type { Answer } from '../../peer/session.ts';
+import type { Answer } from '../../peer/answer.ts';
 import { float32 } from '../../src/codec/float32.ts';
 import { targets } from '../../src/ensemble/targets.ts';
 import { decodeCoordinatorMessage } from '../../src/protocol/wire.ts';

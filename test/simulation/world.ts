@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
-import type { Clock } from '../../peer/session.ts';
+import type { Clock } from '../../peer/clock.ts';
 
 /** A world with a time of its own, in which things happen one after the other. */
 export interface World extends Clock {
