@@ -90,3 +90,9 @@ export function troubleDetail(peer: PeerSummary): string {
   ];
   return facts.join('; ');
 }
+
+/** Whose weights a peer began with, in words: its result is not of its own training alone. `null` for its own. */
+export function origin({ startedFrom }: PeerSummary): string | null {
+  if (!startedFrom || startedFrom.peer === null) return null;
+  return `began with the weights of ${startedFrom.peer} at step ${count(startedFrom.step)}`;
+}

@@ -1,5 +1,5 @@
 import Table from 'cli-table3';
-import { methodsOf, trouble, troubleDetail } from './compare.ts';
+import { methodsOf, origin, trouble, troubleDetail } from './compare.ts';
 import { byteSize, count, cut, decimal, duration, percent, points, rate, wrap } from './format.ts';
 import type { Evaluation, MethodSummary, PeerSummary, RunSummary } from './types.ts';
 
@@ -114,8 +114,11 @@ function troubleLines(summary: RunSummary): string[] {
   const lines = methodsOf(summary).flatMap(({ method, peers }) =>
     peers.flatMap((peer) => {
       const state = trouble(peer);
-      if (state === null) return [];
-      return [wrap(`! ${peer.name} (${method}) ${state}: ${troubleDetail(peer)}`, WIDTH)];
+      const began = origin(peer);
+      return [
+        ...(state === null ? [] : [`! ${peer.name} (${method}) ${state}: ${troubleDetail(peer)}`]),
+        ...(began === null ? [] : [`! ${peer.name} (${method}) ${began}`]),
+      ].map((line) => wrap(line, WIDTH));
     }),
   );
   return lines.length === 0 ? [] : ['', ...lines];

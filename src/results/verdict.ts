@@ -1,6 +1,7 @@
 import {
   meanOfPairs,
   methodsOf,
+  origin,
   type PeerPair,
   pairPeers,
   referencesOf,
@@ -124,9 +125,10 @@ function troubleSentences(summary: Omit<RunSummary, 'verdict'>): string[] {
   const found = methodsOf(summary).flatMap(({ method, peers }) =>
     peers.flatMap((peer) => {
       const state = trouble(peer);
-      return state === null
-        ? []
-        : [`${peer.name} (${trained(method)}) ${state === 'collapsed' ? '' : 'was '}${state}`];
+      const ended = state === null || state === 'collapsed' ? state : `was ${state}`;
+      return [ended, origin(peer)].flatMap((what) =>
+        what === null ? [] : [`${peer.name} (${trained(method)}) ${what}`],
+      );
     }),
   );
   return found.length === 0 ? [] : [`Read this with care: ${list(found)}.`];

@@ -94,6 +94,8 @@ describe('resultTable', () => {
           peer('c', evaluation(0.1), { collapsed: 'loss 2.30, that of guessing, from step 300 on' }),
           peer('d', evaluation(0.6), { quarantined: 'replayed: says it again' }),
           peer('e', null, { outcome: 'lost', steps: 3, quarantined: 'non-finite: kept sending it' }),
+          peer('f', evaluation(0.7), { startedFrom: { peer: 'd', step: 1200, accuracy: 0.5 } }),
+          peer('g', evaluation(0.7), { startedFrom: { peer: null, reason: 'nobody has trained yet' } }),
         ],
         [],
         { interrupted: true },
@@ -110,5 +112,7 @@ describe('resultTable', () => {
     expect(text).toContain(
       '! e (dml) lost: after 3 steps; nobody learned from it; non-finite: kept sending it',
     );
+    expect(text).toContain('! f (dml) began with the weights of d at step 1,200');
+    expect(text).not.toContain('g (dml)');
   });
 });

@@ -65,25 +65,26 @@ describe('verdict', () => {
     expect(text).toContain('Calibration error (ECE) is worse: 15.0 % against 5.0 %.');
   });
 
-  test('says when steps differ, and who did not finish in good order', () => {
+  test("says when steps differ, who did not finish in good order, and who began with another one's weights", () => {
     const text = verdict(
       runSummary(
         [
           peer('a', evaluation(0.78), { steps: 300, outcome: 'interrupted' }),
           peer('b', null, { outcome: 'lost' }),
           peer('c', evaluation(0.1), { collapsed: 'loss 2.30 from step 300 on' }),
+          peer('d', evaluation(0.7), { startedFrom: { peer: 'a', step: 200, accuracy: 0.7 } }),
         ],
         [
           methodSummary(
             'independent',
-            ['a', 'b', 'c'].map((name) => peer(name, evaluation(0.4))),
+            ['a', 'b', 'c', 'd'].map((name) => peer(name, evaluation(0.4))),
           ),
         ],
       ),
     );
     expect(text).toContain('after a different number of steps');
     expect(text).toContain(
-      'Read this with care: a (trained with dml) was interrupted, b (trained with dml) was lost and c (trained with dml) collapsed.',
+      'Read this with care: a (trained with dml) was interrupted, b (trained with dml) was lost, c (trained with dml) collapsed and d (trained with dml) began with the weights of a at step 200.',
     );
   });
 

@@ -1,4 +1,4 @@
-import { methodsOf, trouble, troubleDetail } from '../compare.ts';
+import { methodsOf, origin, trouble, troubleDetail } from '../compare.ts';
 import { byteSize, count, decimal, percent, points, rate } from '../format.ts';
 import type { Evaluation, EventRecord, PeerSummary, RunSummary } from '../types.ts';
 import type { Chart } from './curves.ts';
@@ -140,9 +140,10 @@ function gainCell(ours: Evaluation | null, theirs: Evaluation | null): Html {
 
 function markOf(peer: PeerSummary): Html {
   const state = trouble(peer);
-  return state === null
-    ? html``
-    : html` <strong class="mark" title="${troubleDetail(peer)}">${state}</strong>`;
+  const began = origin(peer);
+  return html`${state === null ? '' : html` <strong class="mark" title="${troubleDetail(peer)}">${state}</strong>`}${
+    began === null ? '' : html` <small>${began}</small>`
+  }`;
 }
 
 /** Speed, waiting, overhead and traffic of every peer under every method. */
