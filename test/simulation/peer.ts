@@ -1,5 +1,6 @@
 import type { Answer } from '../../peer/answer.ts';
 import type { Clock } from '../../peer/clock.ts';
+import type { Lender } from '../../peer/lending.ts';
 import { createSession, type Session } from '../../peer/session.ts';
 import { float32 } from '../../src/codec/float32.ts';
 import { batchDigest } from '../../src/protocol/batchDigest.ts';
@@ -29,6 +30,8 @@ export interface PeerOptions {
   readonly onCoordinatorLoss: 'wait' | 'continue';
   /** Whether the run has teachers: then a student says nothing of its own. */
   readonly taught: boolean;
+  /** Told that it begins with the weights of another one. */
+  readonly borrowed: (lender: string, step: number, weights: number) => void;
   /** Told about every answer, in the order in which one life gets them. */
   readonly answered: (incarnation: string, round: number, answer: Answer) => void;
 }
@@ -41,6 +44,10 @@ export interface SimulatedPeer {
   start(): void;
   /** The process is gone, as by SIGKILL. */
   crash(): void;
+  /** It crashes, and what it had on its disk is gone: the next life asks for the weights of the best one. */
+  loseDisk(): void;
+  /** Whether its weights ever were these, after so many steps. */
+  hadWeights(step: number, weights: number): boolean;
   /** SIGTERM: saves its work and leaves. */
   stop(): void;
   /** It computes, and its event loop does not turn. */
@@ -57,6 +64,9 @@ export function createPeer(world: World, network: Network, options: PeerOptions)
   const initial: Checkpoint = { step: 0, weights: deriveKey('weights', name) };
   let disk: Checkpoint | null = null;
   let lives = 0;
+  let wantsWeights = false;
+  let reached = 0;
+  const had = new Set<string>();
   let weights = initial.weights;
   let ended: string | null = 'not started';
   let stalledUntilMs = 0;
@@ -122,13 +132,28 @@ export function createPeer(world: World, network: Network, options: PeerOptions)
       ...{ dataset: 'ab'.repeat(32), classes: CLASSES, inputShape: [1, 1, 1] as [number, number, number] },
       ...{ trainSize: 1_000, testSize: 1, parameters: 1 },
     };
+    let taken: number | null = null;
     const started = await session.ready(
       { ...facts, ...(role === 'student' && { wants: WANTS }), ...(disk && { step: disk.step }) },
       options.onCoordinatorLoss,
+      {
+        ...(role === 'student' && { lender: lenderFor(session) }),
+        ...(wantsWeights && {
+          borrower: {
+            state: 'the weights of another one',
+            take({ request, data }) {
+              taken = new DataView(data.buffer, data.byteOffset).getFloat64(0);
+              return { type: 'received', request, bytes: data.length };
+            },
+          },
+        }),
+      },
     );
     if (role === 'teacher') await teach(mine, pause);
     else {
-      const from = disk ?? { ...initial, step: started.step ?? 0 };
+      const { step: firstStep = 0, weights: origin } = started;
+      if (origin) options.borrowed(origin.peer, origin.step, taken!);
+      const from = disk ?? { step: firstStep, weights: origin ? taken! : initial.weights };
       const step = await learn(mine, from, incarnation, pause);
       disk = { step, weights };
       const done: MessageOf<PeerMessage, 'done'> = {
@@ -145,6 +170,19 @@ export function createPeer(world: World, network: Network, options: PeerOptions)
     session.close();
   }
 
+  /** Sends the one number that its weights are. */
+  function lenderFor(session: Session): Lender {
+    return {
+      asked({ request, offset }) {
+        if (offset === undefined) return;
+        const data = new Uint8Array(8);
+        new DataView(data.buffer).setFloat64(0, weights);
+        session.report({ type: 'checkpoint', request, step: reached, offset, size: data.length, data });
+      },
+      forget() {},
+    };
+  }
+
   async function learn(
     mine: NonNullable<typeof life>,
     from: Checkpoint,
@@ -154,6 +192,11 @@ export function createPeer(world: World, network: Network, options: PeerOptions)
     const { session } = mine;
     let step = from.step;
     weights = from.weights;
+    const note = (): void => {
+      reached = step;
+      had.add(`${step} ${weights}`);
+    };
+    note();
     while (step < options.steps && !mine.stopped && !session.lost.aborted) {
       await pause(options.stepMs);
       let next = step + 1;
@@ -168,7 +211,10 @@ export function createPeer(world: World, network: Network, options: PeerOptions)
       }
       weights = deriveKey(weights, step, lesson);
       step = Math.min(next, options.steps);
-      if (step % options.checkpointEvery === 0) disk = { step, weights };
+      note();
+      if (step % options.checkpointEvery !== 0) continue;
+      disk = { step, weights };
+      session.report({ type: 'evaluation', step, accuracy: weights / 2 ** 32, nll: 0, ece: 0 });
     }
     return step;
   }
@@ -189,6 +235,13 @@ export function createPeer(world: World, network: Network, options: PeerOptions)
     if (!mine.stopped) await delivered;
   }
 
+  const crash = (): void => {
+    if (!life?.alive) return;
+    life.alive = false;
+    ended = 'crashed';
+    network.abandon(name);
+  };
+
   return {
     name,
     get ended() {
@@ -198,12 +251,14 @@ export function createPeer(world: World, network: Network, options: PeerOptions)
       return weights;
     },
     start,
-    crash() {
+    crash,
+    loseDisk() {
       if (!life?.alive) return;
-      life.alive = false;
-      ended = 'crashed';
-      network.abandon(name);
+      crash();
+      disk = null;
+      wantsWeights = true;
     },
+    hadWeights: (step, value) => had.has(`${step} ${value}`),
     stop() {
       if (!life?.alive) return;
       life.stopped = true;

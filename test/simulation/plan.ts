@@ -4,6 +4,8 @@ import { createRandom } from '../../src/random.ts';
 export interface Fault {
   readonly kind:
     | 'crash peer'
+    /** It starts again without its disk, and asks for the weights of the best one. */
+    | 'lose disk'
     | 'stop peer'
     | 'cut'
     | 'block'
@@ -70,7 +72,7 @@ export function planOf(seed: number): Plan {
     ['a', 'b', 't1'],
   ]);
   const quorums = peers.length > 2 ? ([1, 2, 'all', 'all'] as const) : ([1, 'all'] as const);
-  const quorum = peers.some((peer) => peer.startsWith('t')) ? pick([1, 'all'] as const) : pick(quorums);
+  const quorum = peers.some(isTeacher) ? pick([1, 'all'] as const) : pick(quorums);
   const all = quorum === 'all' || random.below(2) === 0;
   const faults = Array.from({ length: random.below(7) }, (): Fault => {
     const kind = pick(KINDS);
@@ -82,6 +84,13 @@ export function planOf(seed: number): Plan {
       peer: ofCoordinator ? null : pick(peers),
     };
   });
+  // From a chance of its own: the others stay as they are for each seed.
+  const wiped = createRandom('wiped', seed);
+  if (wiped.below(4) === 0) {
+    const peer = peers[wiped.below(peers.length)]!;
+    const forMs = [50, 2_000, 8_000][wiped.below(3)]!;
+    if (!isTeacher(peer)) faults.push({ kind: 'lose disk', atMs: wiped.below(FAULTS_UNTIL_MS), forMs, peer });
+  }
   return {
     ...{ seed, peers, quorum, steps: 20 + random.below(60), burnInSteps: pick([0, 0, 10]) },
     onCoordinatorLoss: all && random.below(3) > 0 ? 'wait' : 'continue',
@@ -92,6 +101,9 @@ export function planOf(seed: number): Plan {
     faults: faults.sort((a, b) => a.atMs - b.atMs),
   };
 }
+
+/** Of their names, which are of one letter for students. */
+export const isTeacher = (peer: string): boolean => peer.startsWith('t');
 
 export function describe(fault: Fault): string {
   const whom = fault.peer === null ? '' : ` ${fault.peer}`;

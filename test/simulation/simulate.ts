@@ -4,7 +4,7 @@ import { createCoordinator } from './coordinator.ts';
 import { createDisk } from './disk.ts';
 import { createNetwork } from './network.ts';
 import { createPeer } from './peer.ts';
-import { describe, FAULTS_UNTIL_MS, type Fault, type Plan } from './plan.ts';
+import { describe, FAULTS_UNTIL_MS, type Fault, isTeacher, type Plan } from './plan.ts';
 import { createPromises } from './promises.ts';
 import { createWorld } from './world.ts';
 
@@ -35,7 +35,7 @@ export async function simulate(plan: Plan): Promise<Outcome> {
   const network = createNetwork(world, createRandom('network', seed));
   const disk = createDisk(plan.journalRounds);
   const promises = createPromises(world, disk);
-  const roleOf = (name: string) => (name.startsWith('t') ? 'teacher' : 'student');
+  const roleOf = (name: string) => (isTeacher(name) ? 'teacher' : 'student');
   const settings = runSettings(
     experimentSchema.parse({
       data: { batchSize: 1 },
@@ -45,6 +45,7 @@ export async function simulate(plan: Plan): Promise<Outcome> {
   );
   const places = plan.peers.map((name) => ({ name, model: 'mlp', role: roleOf(name) }) as const);
   let lost = 0;
+  const borrowedWrong: string[] = [];
   const coordinator = createCoordinator(
     world,
     network,
@@ -67,7 +68,12 @@ export async function simulate(plan: Plan): Promise<Outcome> {
     createPeer(world, network, {
       ...{ name, role: roleOf(name), steps, burnInSteps, checkpointEvery, onCoordinatorLoss },
       ...{ stepMs: plan.stepMs[i]!, clockRate: plan.clockRate[i]! },
-      taught: plan.peers.some((each) => each.startsWith('t')),
+      taught: plan.peers.some(isTeacher),
+      borrowed(lender, step, weights) {
+        note(`${name} begins with the weights of ${lender} at step ${step}`);
+        if (peers.find((each) => each.name === lender)?.hadWeights(step, weights)) return;
+        borrowedWrong.push(`P5 determinism: ${name} got weights that ${lender} did not have at step ${step}`);
+      },
       answered(incarnation, round, answer) {
         note(`${name} gets ${answer.kind} ${answer.kind === 'none' ? answer.reason : ''} for round ${round}`);
         promises.answered(name, incarnation, round, answer);
@@ -94,6 +100,10 @@ export async function simulate(plan: Plan): Promise<Outcome> {
     switch (fault.kind) {
       case 'crash peer':
         peerOf(fault).crash();
+        world.after(fault.forMs, peerOf(fault).start);
+        return;
+      case 'lose disk':
+        peerOf(fault).loseDisk();
         world.after(fault.forMs, peerOf(fault).start);
         return;
       case 'stop peer':
@@ -142,7 +152,7 @@ export async function simulate(plan: Plan): Promise<Outcome> {
   world.after(FAULTS_UNTIL_MS + 20_000, tend);
   await world.run(LIMIT_MS, () => coordinator.finished);
 
-  const broken = [...promises.broken];
+  const broken = [...promises.broken, ...borrowedWrong];
   if (!coordinator.finished) {
     const states = peers.map(({ name, ended }) => `${name}: ${ended ?? 'at work'}`);
     broken.push(`P7 liveness: the run is not over after ${LIMIT_MS} ms; ${states.join(', ')}`);
@@ -150,7 +160,7 @@ export async function simulate(plan: Plan): Promise<Outcome> {
   const run = coordinator.run;
   const misses = run ? Object.values(run.missed).reduce((sum, count) => sum + count, 0) : 0;
   const students = [...(run?.members.values() ?? [])].filter(({ role }) => role === 'student');
-  const stopped = plan.faults.some(({ kind }) => kind === 'stop peer');
+  const stopped = plan.faults.some(({ kind }) => kind === 'stop peer' || kind === 'lose disk');
   const kept = plan.journalRounds >= 1000 && plan.faults.every(({ kind }) => kind !== 'disk full');
   const waits = quorum === 'all' && onCoordinatorLoss === 'wait';
   if (waits && kept && !stopped && lost === 0 && run && run.missed.late > 0) {
