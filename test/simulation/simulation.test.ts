@@ -27,18 +27,24 @@ describe('a simulated run', () => {
 
   it('has faults of every kind, peers that come back, and ends that can be compared', async () => {
     const kinds = new Set<string>();
-    let [compared, resumed] = [0, 0];
+    let [compared, resumed, borrowed] = [0, 0, 0];
     for (let seed = 0; seed < 300; seed++) {
       const plan = planOf(seed);
-      for (const { kind } of plan.faults) kinds.add(kind);
+      const own = new Set(plan.faults.map(({ kind }) => kind));
+      for (const kind of own) kinds.add(kind);
+      if (own.has('lose disk')) {
+        const { trace } = await simulate(plan);
+        if (trace.some((line) => line.includes('begins with the weights of'))) borrowed += 1;
+      }
       const crashes = plan.faults.some(({ kind }) => kind.startsWith('crash'));
       if (plan.quorum !== 'all' || plan.onCoordinatorLoss !== 'wait' || !crashes) continue;
       const { whole, trace } = await simulate(plan);
       if (whole) compared += 1;
       if (trace.some((line) => line.includes('starts again'))) resumed += 1;
     }
-    expect(kinds.size).toBe(10);
+    expect(kinds.size).toBe(11);
     expect(compared).toBeGreaterThan(10);
     expect(resumed).toBeGreaterThan(5);
+    expect(borrowed).toBeGreaterThan(5);
   });
 });
