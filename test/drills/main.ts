@@ -47,6 +47,7 @@ await runProgram(async () => {
   );
   const [times, seed] = [wholeNumber('--times', options.times), wholeNumber('--seed', options.seed)];
   const minutes = options.minutes === undefined ? null : wholeNumber('--minutes', options.minutes);
+  if (minutes === 0) throw new UsageError('--minutes: expected 1 or more, got 0.');
   const folder = await mkdtemp(join(tmpdir(), 'codistill-drills-'));
   const results: Result[] = [];
   for (const drill of chosen) {
