@@ -7,12 +7,16 @@ import { openOf } from './traffic.ts';
 /** Leases that a peer may go without a sign of work while others wait for it. */
 export const STALLED_LEASES = 3;
 
-/** What is usual, but three of its steps at least, and for its first step, which compiles kernels, more again. */
+/**
+ * What is usual, but three of its steps at least, and for its first step, which compiles kernels, more again. What it says
+ * of its steps gives it no more than the first one has.
+ */
 export function patienceMs(run: Run, member: Member | undefined, usualMs: number): number {
   const { exchange, data } = run.options.settings;
   const rate = member?.progress?.imagesPerSecond;
-  if (!rate) return Math.max(usualMs, SLOW_START_LEASES * exchange.lease);
-  return Math.max(usualMs, 3 * ((data.batchSize / rate) * 1000));
+  const mostMs = SLOW_START_LEASES * exchange.lease;
+  const threeStepsMs = rate ? 3 * ((data.batchSize / rate) * 1000) : mostMs;
+  return Math.max(usualMs, Math.min(threeStepsMs, mostMs));
 }
 
 /** Peers that wait for an answer cannot get on: their time begins when they have it. */

@@ -96,4 +96,11 @@ describe('patienceMs', () => {
     receive(run, 'a', progressAt(1, { imagesPerSecond: 0.1 }), 0);
     expect(patienceMs(run, run.members.get('a'), 10_000)).toBe(30_000);
   });
+
+  it('is bounded, whatever a peer says of its steps', () => {
+    const run = startedRun(['a', 'b']);
+    receive(run, 'a', progressAt(1, { imagesPerSecond: 1e-300 }), 0);
+    expect(patienceMs(run, run.members.get('a'), 10_000)).toBe(10 * LEASE_MS);
+    expect(patienceMs(run, run.members.get('a'), 11 * LEASE_MS)).toBe(11 * LEASE_MS);
+  });
 });
