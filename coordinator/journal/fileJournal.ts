@@ -19,7 +19,10 @@ export interface FileJournal extends Journal {
   close(): void;
 }
 
-/** How often what was written is made to outlive a power cut, in milliseconds. It outlives a killed process at once. */
+/**
+ * How often what was written is made to outlive a power cut, and the disk looked at, in milliseconds. A killed process is
+ * outlived at once.
+ */
 const SYNC_EVERY_MS = 1_000;
 
 /** Whether a folder holds the journal of a run. */
@@ -40,6 +43,8 @@ export function fileJournal(folder: string, { maxBytes, notify }: FileJournalOpt
   const left = lastState(previous, current);
   let latest = left;
   let failing = false;
+  /** Since the last look at the disk. */
+  let failedLately = false;
   let unsynced = false;
   /** Whether the folder has names that a power cut would take back. */
   let unsyncedNames = true;
@@ -60,15 +65,20 @@ export function fileJournal(folder: string, { maxBytes, notify }: FileJournalOpt
       if (current.bytes > 0 && current.bytes + bytes > maxBytes / 2) rotate();
       current.append(record);
       unsynced = true;
-      if (failing) notify('journalRecovered', 'the disk takes the journal again');
-      failing = false;
     } catch (error) {
       if (!failing) notify('journalFailed', `${messageOf(error)}: peers that come back miss these rounds`);
       failing = true;
+      failedLately = true;
     }
   };
 
   const timer = setInterval(() => {
+    // A disk that is nearly full takes the small records, and not the large ones.
+    if (failing && unsynced && !failedLately) {
+      failing = false;
+      notify('journalRecovered', 'the disk takes the journal again');
+    }
+    failedLately = false;
     if (unsynced) current.sync();
     // Not every file system can; a failure of the disk shows at the next append.
     if (unsyncedNames) syncFolder(folder).catch(() => {});

@@ -151,20 +151,8 @@ describe('a journal', () => {
 
   it('goes on without a disk that is full, says so once, and is sound as far as it goes', async () => {
     const folder = await temporaryFolder();
-    // Files of this process may have 8 KiB and no more.
-    const script = `
-      const { fileJournal } = await import(${JSON.stringify(programPath('coordinator/journal/fileJournal.js'))});
-      const notes = [];
-      const journal = fileJournal(process.argv[1], { maxBytes: 2 ** 20, notify: (event) => notes.push(event) });
-      const counters = { committed: 0, missed: {} };
-      journal.snapshot({ id: 'run', phase: 'training', wants: null, lastClosed: -1, members: [], ...counters });
-      for (let round = 0; round < 40; round++) {
-        journal.answered({ round, lastClosed: round, ...counters, answers: [['a', new Uint8Array(500).fill(round)]] });
-      }
-      console.log(JSON.stringify(notes));`;
-    const limited = `ulimit -f 8; exec "$0" --input-type=module -e "$1" "$2"`;
-    const { stdout } = await promisify(execFile)('bash', ['-c', limited, process.execPath, script, folder]);
-    expect(JSON.parse(stdout)).toEqual(['journalFailed']);
+    const notes = await onFullDisk(folder, 'for (let round = 0; round < 40; round++) write(round, 500);');
+    expect(notes).toEqual(['journalFailed']);
     const again = open(folder);
     const { lastClosed } = again.left!;
     expect(lastClosed).toBeGreaterThan(5);
@@ -175,4 +163,43 @@ describe('a journal', () => {
     expect(again.recall(lastClosed + 1, 'a')).toEqual(frameOf(lastClosed + 1, 'a'));
     again.close();
   });
+
+  it('says that the disk takes it again when it takes all of it', async () => {
+    const notes = await onFullDisk(
+      await temporaryFolder(),
+      `
+      for (let round = 0; round < 40; round++) write(round, 500);
+      // Of a disk that is nearly full, the small ones find a place.
+      for (let round = 40; round < 50; round++) write(round, round % 2 ? 500 : 1);
+      notes.push('room');
+      execFileSync('prlimit', ['--fsize=unlimited', '--pid', process.pid]);
+      const timer = setInterval(() => write(50, 500), 50);
+      await new Promise((resolve) => journalRecovered = resolve);
+      clearInterval(timer);`,
+    );
+    expect(notes).toEqual(['journalFailed', 'room', 'journalRecovered']);
+  });
 });
+
+/** What a journal notes in a program whose files may have 8 KiB and no more. @param body writes rounds of some bytes */
+async function onFullDisk(folder: string, body: string): Promise<string[]> {
+  const script = `
+    const { execFileSync } = await import('node:child_process');
+    const { fileJournal } = await import(${JSON.stringify(programPath('coordinator/journal/fileJournal.js'))});
+    const notes = [];
+    let journalRecovered = () => {};
+    const notify = (event) => {
+      notes.push(event);
+      if (event === 'journalRecovered') journalRecovered();
+    };
+    const journal = fileJournal(process.argv[1], { maxBytes: 2 ** 20, notify });
+    const counters = { committed: 0, missed: {} };
+    journal.snapshot({ id: 'run', phase: 'training', wants: null, lastClosed: -1, members: [], ...counters });
+    const write = (round, bytes) =>
+      journal.answered({ round, lastClosed: round, ...counters, answers: [['a', new Uint8Array(bytes).fill(round)]] });
+    ${body}
+    console.log(JSON.stringify(notes));`;
+  const limited = `ulimit -S -f 8; exec "$0" --input-type=module -e "$1" "$2"`;
+  const { stdout } = await promisify(execFile)('bash', ['-c', limited, process.execPath, script, folder]);
+  return JSON.parse(stdout);
+}
