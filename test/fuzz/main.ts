@@ -1,6 +1,7 @@
-import { Command, InvalidArgumentError } from 'commander';
+import { createCommand } from '../../src/config/commandLine.ts';
 import { ExitCode, messageOf } from '../../src/errors.ts';
 import { runProgram } from '../../src/program.ts';
+import { wholeNumber } from '../support/wholeNumber.ts';
 import { addToCorpus, textOf } from './caseFiles.ts';
 import { fuzzCoordinator, MOST_GROWTH_MIB, MOST_LAG_MS } from './coordinator.ts';
 import { fuzz, type Report } from './runner.ts';
@@ -11,21 +12,16 @@ const LOT = 20_000;
 /** Of a hundred cases, so many frames are sent to a coordinator in a process of its own. */
 const LIVE_SHARE = 1;
 
-function integer(text: string): number {
-  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('expected a whole number of at most 9 digits.');
-  return Number(text);
-}
-
 const say = (line: string) => process.stdout.write(`${line}\n`);
 const mebibytes = () => Math.round(process.memoryUsage().rss / 2 ** 20);
 
 await runProgram(async () => {
-  const command = new Command('npm run fuzz --')
-    .description(
-      'Tries many cases of everything that is fuzzed. A case that fails is made small and kept in the corpus.',
-    )
-    .option('--cases <number>', 'how many in all', integer, 20_000)
-    .option('--seed <number>', 'of the first lot', integer, 1)
+  const command = createCommand(
+    'npm run fuzz --',
+    'Tries many cases of everything that is fuzzed. A case that fails is made small and kept in the corpus.',
+  )
+    .option('--cases <number>', 'how many in all', wholeNumber(1), 20_000)
+    .option('--seed <number>', 'of the first lot', wholeNumber(0), 1)
     .parse();
   const { cases, seed } = command.opts<{ cases: number; seed: number }>();
   const startedAt = performance.now();
