@@ -82,33 +82,40 @@ async function killed(program: Program): Promise<void> {
 const saidOf = (program: Program) => program.logged("starting with another student's weights");
 
 describe('a peer that joins a run in training with --start-from-best', () => {
-  it('starts with the very weights of the best student with its model, and is as good at once', async () => {
+  it.each([
     // With this quorum, the one that sends its weights waits in a round for the newcomer meanwhile.
-    const run = await running({ a: 'mlp', b: 'cnn-s', c: 'mlp' }, ['--quorum', 'all']);
-    await nextAccuracy(run, 'a', 25);
-    await killed(run.peers.c!);
+    ['lockstep', ['--quorum', 'all']],
+    // Here all weights go to everybody, on the same connection and in pieces of the same kind.
+    ['checkpoint', ['--mode', 'checkpoint', '--checkpoint-every', '5']],
+  ])(
+    'starts with the weights of the best student with its model, and is as good at once: %s',
+    async (_, mode) => {
+      const run = await running({ a: 'mlp', b: 'cnn-s', c: 'mlp' }, mode);
+      await nextAccuracy(run, 'a', 25);
+      await killed(run.peers.c!);
 
-    // Without the flag, as it was.
-    const known = (await run.accuracies('c')).length;
-    const without = await run.join('c', 'mlp', [], 'without');
-    const fresh = await nextAccuracy(run, 'c', known);
-    await killed(without);
+      // Without the flag, as it was.
+      const known = (await run.accuracies('c')).length;
+      const without = await run.join('c', 'mlp', [], 'without');
+      const fresh = await nextAccuracy(run, 'c', known);
+      await killed(without);
 
-    const before = (await run.accuracies('c')).length;
-    const newcomer = await run.join('c', 'mlp', [FLAG], 'with');
-    const said = await saidOf(newcomer);
-    const first = await nextAccuracy(run, 'c', before);
-    // Four steps at this rate change little, of 100 samples.
-    expect(Math.abs(first - Number(said!.accuracy))).toBeLessThan(0.1);
-    expect(first).toBeGreaterThan(fresh + 0.1);
+      const before = (await run.accuracies('c')).length;
+      const newcomer = await run.join('c', 'mlp', [FLAG], 'with');
+      const said = await saidOf(newcomer);
+      const first = await nextAccuracy(run, 'c', before);
+      // Four steps at this rate change little, of 100 samples.
+      expect(Math.abs(first - Number(said!.accuracy))).toBeLessThan(0.1);
+      expect(first).toBeGreaterThan(fresh + 0.1);
 
-    const sent = String((await run.peers.a!.logged('weights'))?.what);
-    expect(sent).toBe(`sending c the weights of step ${said!.step}, SHA-256 ${said!.sha256}`);
-    const events = await run.events();
-    expect(events.find(({ event }) => event === 'startedFrom')).toMatchObject({ peer: 'c' });
-    const { startedFrom } = await run.end('c');
-    expect(startedFrom).toEqual({ peer: 'a', step: said!.step, accuracy: said!.accuracy });
-  });
+      const sent = String((await run.peers.a!.logged('weights'))?.what);
+      expect(sent).toBe(`sending c the weights of step ${said!.step}, SHA-256 ${said!.sha256}`);
+      const events = await run.events();
+      expect(events.find(({ event }) => event === 'startedFrom')).toMatchObject({ peer: 'c' });
+      const { startedFrom } = await run.end('c');
+      expect(startedFrom).toEqual({ peer: 'a', step: said!.step, accuracy: said!.accuracy });
+    },
+  );
 
   it('starts with its own where nobody has its model, and says why', async () => {
     const run = await running({ a: 'cnn-s', c: 'mlp' });
