@@ -40,7 +40,7 @@ export function createHandlers(options: HandlersOptions): ConnectionEvents {
   const memberOf = ({ peer }: Connection): Member | undefined => run.members.get(peer ?? '');
 
   /** One line in the events and in the log. Of strangers not all are told: they may be many. */
-  const tell = (event: string, from: Connection, reason: string, code: number): void => {
+  const tell = (event: 'malformed' | 'refused', from: Connection, reason: string, code: number): void => {
     if (from.peer === null && !mayTellOfStrangers()) return;
     told.add(from);
     const { peer } = from;

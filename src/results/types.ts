@@ -46,10 +46,34 @@ export type MetricsRecord =
       readonly step: number;
     } & Evaluation);
 
+/** What `events.ndjson` records; each is explained in the coordinator's README. */
+export type EventName =
+  | 'joined'
+  | 'started'
+  | 'done'
+  | 'left'
+  | 'lost'
+  | 'missed'
+  | 'refused'
+  | 'revoked'
+  | 'malformed'
+  | 'failed'
+  | 'quarantined'
+  | 'released'
+  | 'collapsed'
+  | 'recovered'
+  | 'startedFrom'
+  | 'startedFresh'
+  | 'resumed'
+  | 'journalFailed'
+  | 'journalRecovered'
+  | 'unsaved'
+  | 'saved';
+
 /** One line of `events.ndjson`: joins, leaves, refusals, missed rounds and why. */
 export interface EventRecord {
   readonly time: string;
-  readonly event: string;
+  readonly event: EventName;
   readonly peer?: string;
   readonly round?: number;
   readonly reason?: string;

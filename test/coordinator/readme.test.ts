@@ -43,6 +43,14 @@ describe("the coordinator's README", () => {
     expect(firstCells('Pages').toSorted()).toEqual(pages.toSorted());
   });
 
+  it('has every event', () => {
+    const names = /type EventName =\s+((\| '\w+'\s*)+);/.exec(types)![1]!.match(/\w+/g)!;
+    const section = readme.slice(readme.indexOf('\n## Events\n') + 1).split('\n## ')[0]!;
+    const cells = section.split('\n').map((line) => /^\| (`.*?`) \|/.exec(line)?.[1] ?? '');
+    const told = cells.flatMap((cell) => [...cell.matchAll(/`(\w+)`/g)].map((match) => match[1]!));
+    expect(told.toSorted()).toEqual(names.toSorted());
+  });
+
   it('has every kind of wait', () => {
     const kinds = /interface WaitStatus \{\s+readonly kind: (('\w+'( \| )?)+);/.exec(types)![1]!;
     const [, ...rows] = firstCells('Waits');

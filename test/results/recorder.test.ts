@@ -18,7 +18,7 @@ afterEach(() => {
 });
 
 const evaluation = { kind: 'evaluation', peer: 'peer-1', step: 5, accuracy: 0.5, nll: 1, ece: 0.1 } as const;
-const joined = { event: 'joined', peer: 'peer-1' };
+const joined = { event: 'joined', peer: 'peer-1' } as const;
 
 const jsonOf = async (path: string): Promise<unknown> => JSON.parse(await readFile(path, 'utf8'));
 

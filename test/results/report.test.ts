@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { chartsOf } from '../../src/results/report/curves.ts';
 import { html, scriptJson } from '../../src/results/report/html.ts';
 import { renderReport } from '../../src/results/report.ts';
-import type { EventRecord, MetricsRecord, RunSummary } from '../../src/results/types.ts';
+import type { EventName, EventRecord, MetricsRecord, RunSummary } from '../../src/results/types.ts';
 import { verdict } from '../../src/results/verdict.ts';
 import { evaluation, exampleMetrics, exampleRun, peer, runSummary } from './example.ts';
 
@@ -111,7 +111,7 @@ describe('renderReport', () => {
         experiment: { name: evil },
         verdict: evil,
       }),
-      [{ time: evil, event: evil, peer: evil, reason: evil }],
+      [{ time: evil, event: evil as EventName, peer: evil, reason: evil }],
     );
     expect(page).not.toContain('<img');
     expect(page.match(/<\/script>/g)).toHaveLength(3);
@@ -119,8 +119,7 @@ describe('renderReport', () => {
 
   test('folds away events beyond fifty and counts them', () => {
     const events = Array.from({ length: 63 }, (_, round) => ({
-      time: '2026-01-01T10:00:00.000Z',
-      event: 'missed',
+      ...{ time: '2026-01-01T10:00:00.000Z', event: 'missed' as const },
       round,
     }));
     const text = textOf(render(exampleRun(), events));
