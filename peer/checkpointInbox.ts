@@ -50,7 +50,10 @@ const KEPT = 3;
 /** Puts checkpoints together, and lets somebody wait for one. */
 export interface CheckpointInbox {
   receive(chunk: CheckpointChunk): void;
-  /** The checkpoint of that step; `null` when it has not come within the time. */
+  /**
+   * The checkpoint of that step, or the next one that is there of a peer that is further. When it does not come within the
+   * time, the newest one before it, `null` without any; of a peer that was waited for in vain and has sent none since, at once.
+   */
   take(peer: string, step: number, patienceMs: number): Promise<Checkpoint | null>;
 }
 
@@ -59,17 +62,26 @@ export function createCheckpointInbox(sizes: ReadonlyMap<string, number>): Check
   const complete = new Map<string, Checkpoint[]>();
   const assemblers = new Map([...sizes].map(([peer, most]) => [peer, createAssembler(most)]));
   const waiting = new Set<() => void>();
+  /** Who was waited for in vain, and has sent none since. */
+  const silent = new Set<string>();
+  const newestOf = (peer: string): Checkpoint | null =>
+    complete.get(peer)?.reduce((newest, each) => (each.step > newest.step ? each : newest)) ?? null;
   return {
     receive({ peer, ...chunk }) {
       const checkpoint = assemblers.get(peer)?.(chunk);
       if (!checkpoint) return;
+      silent.delete(peer);
       complete.set(peer, [...(complete.get(peer) ?? []), checkpoint].slice(-KEPT));
       for (const look of [...waiting]) look();
     },
     take(peer, step, patienceMs) {
-      const find = (): Checkpoint | undefined => complete.get(peer)?.find((each) => each.step === step);
+      const find = (): Checkpoint | undefined => {
+        const kept = complete.get(peer) ?? [];
+        return kept.find((each) => each.step === step) ?? kept.find((each) => each.step > step);
+      };
       const found = find();
       if (found) return Promise.resolve(found);
+      if (silent.has(peer)) return Promise.resolve(newestOf(peer));
       return new Promise((resolve) => {
         const settle = (checkpoint: Checkpoint | null): void => {
           clearTimeout(timer);
@@ -80,7 +92,10 @@ export function createCheckpointInbox(sizes: ReadonlyMap<string, number>): Check
           const arrived = find();
           if (arrived) settle(arrived);
         };
-        const timer = setTimeout(() => settle(null), patienceMs);
+        const timer = setTimeout(() => {
+          silent.add(peer);
+          settle(newestOf(peer));
+        }, patienceMs);
         waiting.add(look);
       });
     },

@@ -25,23 +25,27 @@ export interface CheckpointOptions {
 /**
  * The other peers teach by stale copies of themselves, which run here: their weights travel every `every` steps instead
  * of predictions at each. At an exchange, a student sends its weights and takes those that the others sent one exchange
- * before; so nobody waits for the network unless another peer is slower by more than that, and then for `maxWaitMs`.
+ * before; so nobody waits for the network unless another peer is slower by more than that, and then for `maxWaitMs`. Of who
+ * sends nothing in that time, the newest copy teaches on.
  *
  * @see Anil et al., "Large scale distributed neural network training through online distillation", ICLR 2018,
  *   arXiv 1804.03235, section 2.1 and algorithm 1
  */
 export function checkpointTeachers(options: CheckpointOptions): TeacherSource {
   const { model, copies, inbox, every, firstStep, temperature, maxWaitMs, send } = options;
-  const loaded = new Set<string>();
+  /** The step of the weights that each copy has. */
+  const loaded = new Map<string, number>();
 
   const exchange = async (step: number): Promise<void> => {
     send(step, encodeSafetensors(await readVariables(weightsOf(model)), {}));
     if (step === firstStep) return;
-    for (const [peer, copy] of copies) {
-      const checkpoint = await inbox.take(peer, step - every, maxWaitMs);
-      if (!checkpoint) continue;
+    const came = [...copies].map(async ([peer, copy]) => {
+      return { peer, copy, checkpoint: await inbox.take(peer, step - every, maxWaitMs) };
+    });
+    for (const { peer, copy, checkpoint } of await Promise.all(came)) {
+      if (!checkpoint || checkpoint.step === loaded.get(peer)) continue;
       assignWeights(copy, decodeSafetensors(checkpoint.bytes).tensors);
-      loaded.add(peer);
+      loaded.set(peer, checkpoint.step);
     }
   };
 
@@ -53,7 +57,9 @@ export function checkpointTeachers(options: CheckpointOptions): TeacherSource {
       const waitedMs = due ? performance.now() - startedAt : 0;
       if (loaded.size === 0) return { target: null, waitedMs };
       const target = tf.tidy(() => {
-        const logits = [...loaded].sort().map((peer) => copies.get(peer)!.forward(images, false).logits);
+        const logits = [...loaded.keys()]
+          .sort()
+          .map((peer) => copies.get(peer)!.forward(images, false).logits);
         return meanOfProbabilities(logits, temperature);
       });
       return { target: logitsAlone(target), waitedMs };

@@ -102,6 +102,24 @@ describe('copies of the other peers as teachers', () => {
     });
   });
 
+  it('are waited for all at once', async () => {
+    const model = modelOf();
+    const asked: string[] = [];
+    const inbox: CheckpointOptions['inbox'] = {
+      receive: () => {},
+      async take(peer) {
+        asked.push(peer);
+        await new Promise(setImmediate);
+        expect(asked).toEqual(['c', 'b']);
+        return null;
+      },
+    };
+    const { source } = teachersWith(model, inbox);
+    for (const step of [10, 15]) expect(await taughtAt(source, step)).toBeNull();
+    source.dispose();
+    model.dispose();
+  });
+
   it('send the weights as they are at that step', async () => {
     const model = modelOf([1, 2]);
     const { source, sent } = teachersWith(model, inboxWith({}).inbox);
