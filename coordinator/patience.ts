@@ -1,6 +1,7 @@
 /** How long a peer may take for things: computing blocks its event loop, and with it reading, and answers to pings. */
+
+import { waitingFor } from './awaiting.ts';
 import type { Member } from './members.ts';
-import { waitingFor } from './rounds.ts';
 import { type Run, SLOW_START_LEASES } from './runState.ts';
 import { openOf } from './traffic.ts';
 

@@ -17,6 +17,8 @@
  * is early; and a round that only teachers have sent to stays open for as long as a student may still come to it.
  * Otherwise a frozen teacher would run through all batches while the students are away, and leave them behind.
  */
+import { awaited, deadlineMs, studentMayCome } from './awaiting.ts';
+import { close } from './closing.ts';
 import type { Contribution, OpenRound, RoundEffect, Rounds, Student } from './roundState.ts';
 
 /** Missed deadlines after which a student that fell behind is not awaited again before it is on time by itself. */
@@ -199,51 +201,6 @@ export function tick(rounds: Rounds, nowMs: number): RoundEffect[] {
   return settleAll(rounds);
 }
 
-/** When the next awaited student's time is up; `null` when nobody is waited for. */
-export function nextDeadlineMs(rounds: Rounds): number | null {
-  let next: number | null = null;
-  for (const [round, open] of rounds.open) {
-    for (const [, student] of awaited(rounds, round)) {
-      const deadline = deadlineMs(rounds, open, student);
-      if (next === null || deadline < next) next = deadline;
-    }
-  }
-  return next === Number.POSITIVE_INFINITY ? null : next;
-}
-
-/** For whom the oldest open round of a student waits, and since when: what a person is told. */
-export function waitingFor(
-  rounds: Rounds,
-): { readonly round: number; readonly peers: readonly string[]; readonly sinceMs: number } | null {
-  const oldest = roundsOfStudents(rounds)[0];
-  if (oldest === undefined) return null;
-  const peers = awaited(rounds, oldest).map(([peer]) => peer);
-  return { round: oldest, peers, sinceMs: rounds.open.get(oldest)!.openedAtMs! };
-}
-
-/** The open rounds that a student has sent to, oldest first. */
-function roundsOfStudents(rounds: Rounds): number[] {
-  const those = [...rounds.open].filter(([, { openedAtMs }]) => openedAtMs !== null);
-  return those.map(([round]) => round).sort((a, b) => a - b);
-}
-
-function awaited(rounds: Rounds, round: number): [string, Student][] {
-  return [...rounds.students].filter(
-    ([, s]) =>
-      (s.connected || s.expected) &&
-      !s.done &&
-      !s.lagging &&
-      (!s.behind || rounds.options.quorum === 'all') &&
-      s.round < round &&
-      s.resumesAt <= round,
-  );
-}
-
-function deadlineMs(rounds: Rounds, open: OpenRound, student: Student): number {
-  if (open.openedAtMs === null || rounds.options.quorum === 'all') return Number.POSITIVE_INFINITY;
-  return Math.max(open.openedAtMs, student.busyAtMs) + rounds.options.maxWaitMs;
-}
-
 /** Closes every open round that nobody is awaited for, oldest first. */
 function settleAll(rounds: Rounds): RoundEffect[] {
   return [...rounds.open.keys()]
@@ -254,74 +211,6 @@ function settleAll(rounds: Rounds): RoundEffect[] {
         : awaited(rounds, round).length === 0,
     )
     .flatMap((round) => close(rounds, round));
-}
-
-/** Whether a student may still come to a round of teachers: one that is away, or late, while none is further on. */
-function studentMayCome(rounds: Rounds, round: number): boolean {
-  if (rounds.lastClosed > round || roundsOfStudents(rounds).some((each) => each > round)) return false;
-  return [...rounds.students.values()].some(
-    (s) => s.learns && !s.finished && s.round < round && s.resumesAt <= round,
-  );
-}
-
-function close(rounds: Rounds, round: number): RoundEffect[] {
-  const { batch, view, contributions } = rounds.open.get(round)!;
-  rounds.open.delete(round);
-  rounds.lastClosed = Math.max(rounds.lastClosed, round);
-  const byName = [...contributions].sort(([a], [b]) => (a < b ? -1 : 1));
-  const those = (what: 'teaches' | 'learns'): string[] =>
-    byName.map(([peer]) => peer).filter((peer) => rounds.students.get(peer)![what]);
-  const [teachers, learners] = [those('teaches'), those('learns')];
-  const others = byName.map(([peer]) => peer).filter((peer) => !learners.includes(peer));
-  if (learners.length === 0) return others.map((peer) => skipAhead(rounds, peer, round));
-  const { quorum } = rounds.options;
-  const needed = quorum === 'all' ? 1 : quorum;
-  // A student is no teacher of its own.
-  const othersOf = (peer: string): number => teachers.length - (teachers.includes(peer) ? 1 : 0);
-  const enough = (peer: string): boolean => othersOf(peer) >= needed;
-  const taught = learners.filter(enough);
-  const absent = absentStudents(rounds, round).filter((peer) => !learners.includes(peer) && enough(peer));
-  const without = learners.filter((peer) => !enough(peer));
-  const commit: RoundEffect = {
-    ...{ type: 'commit', round, batch, view, contributions: byName },
-    ...{ teachers: new Set(teachers), learners: new Set(taught), absent: new Set(absent) },
-  };
-  const used = taught.length + absent.length > 0;
-  return [
-    ...(used ? [commit] : []),
-    ...without.map((peer): RoundEffect => {
-      const others = othersOf(peer);
-      const reason = others === 0 ? 'noTeachers' : 'quorum';
-      const detail =
-        others === 0
-          ? 'nobody who teaches sent anything for this batch'
-          : `${others} teachers, the quorum is ${needed}`;
-      return { type: 'noTarget', peer, round, reason, detail, ...(used && { used: true as const }) };
-    }),
-    ...others.map(
-      (peer): RoundEffect => ({
-        ...{ type: 'advance', peer, round },
-        ...(!used && { unused: 'quorum' as const }),
-      }),
-    ),
-  ];
-}
-
-/** Students that did not come to a round and may ask for its target later. */
-function absentStudents(rounds: Rounds, round: number): string[] {
-  return [...rounds.students]
-    .filter(([, s]) => s.learns && !s.done && (!s.connected || s.behind) && s.round < round)
-    .map(([peer]) => peer)
-    .sort();
-}
-
-/** The answer to a teacher of a round without students: to go on where the students are. */
-function skipAhead(rounds: Rounds, peer: string, round: number): RoundEffect {
-  const nextRound = roundsOfStudents(rounds).find((each) => each > round);
-  const advance = { type: 'advance', peer, round, unused: 'noStudents' } as const;
-  if (nextRound === undefined) return advance;
-  rounds.students.get(peer)!.resumesAt = nextRound;
-  return { ...advance, nextRound };
 }
 
 function answerLate(

@@ -1,9 +1,9 @@
 import { duration } from '../src/results/format.ts';
 import type { WaitStatus } from '../src/results/types.ts';
+import { nextDeadlineMs, waitingFor } from './awaiting.ts';
 import { endsAtMs } from './handover.ts';
 import { byName, type Member } from './members.ts';
 import { workPatienceMs } from './patience.ts';
-import { nextDeadlineMs, waitingFor } from './rounds.ts';
 import { type Run, SLOW_START_LEASES } from './runState.ts';
 
 /** A wait shorter than this is the ordinary pace of a round, and not worth a sentence. */

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { waitingFor } from '../../coordinator/awaiting.ts';
 import type { RoundEffect, Rounds } from '../../coordinator/roundState.ts';
-import { contribute, tick, waitingFor } from '../../coordinator/rounds.ts';
+import { contribute, tick } from '../../coordinator/rounds.ts';
 import { answersOf, batchOf, payloadOf, roundsOf } from './support.ts';
 
 function send(rounds: Rounds, peer: string, round: number): RoundEffect[] {

@@ -1,14 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { nextDeadlineMs, waitingFor } from '../../coordinator/awaiting.ts';
 import type { RoundEffect, Rounds } from '../../coordinator/roundState.ts';
-import {
-  contribute,
-  heard,
-  leave,
-  nextDeadlineMs,
-  reject,
-  tick,
-  waitingFor,
-} from '../../coordinator/rounds.ts';
+import { contribute, heard, leave, reject, tick } from '../../coordinator/rounds.ts';
 import { answersOf, batchOf, enter, payloadOf, roundsOf } from './support.ts';
 
 function send(rounds: Rounds, peer: string, round: number, nowMs = 0): RoundEffect[] {

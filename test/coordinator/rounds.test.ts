@@ -1,15 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { nextDeadlineMs, waitingFor } from '../../coordinator/awaiting.ts';
 import type { RoundEffect, Rounds } from '../../coordinator/roundState.ts';
-import {
-  contribute,
-  heard,
-  leave,
-  nextDeadlineMs,
-  recalls,
-  reject,
-  tick,
-  waitingFor,
-} from '../../coordinator/rounds.ts';
+import { contribute, heard, leave, recalls, reject, tick } from '../../coordinator/rounds.ts';
 import { leaveOneOut } from '../../src/ensemble/meanProbabilities.ts';
 import { createRandom, type Random } from '../../src/random.ts';
 import { answersOf, batchOf, enter, payloadOf, roundsOf } from './support.ts';

@@ -1,4 +1,4 @@
-import { nextDeadlineMs } from '../../coordinator/rounds.ts';
+import { nextDeadlineMs } from '../../coordinator/awaiting.ts';
 import { advance, disconnected, hello, receive } from '../../coordinator/run.ts';
 import type { Run, RunEffect } from '../../coordinator/runState.ts';
 import { statusOf } from '../../coordinator/status.ts';

@@ -1,4 +1,4 @@
-import { nextDeadlineMs } from '../../coordinator/rounds.ts';
+import { nextDeadlineMs } from '../../coordinator/awaiting.ts';
 import { advance, disconnected, hello, receive } from '../../coordinator/run.ts';
 import { createRun, type Run, type RunEffect, type RunOptions } from '../../coordinator/runState.ts';
 import { restore } from '../../coordinator/snapshot.ts';

@@ -1,5 +1,5 @@
+import { nextDeadlineMs, waitingFor } from '../../coordinator/awaiting.ts';
 import type { OpenRound } from '../../coordinator/roundState.ts';
-import { nextDeadlineMs, waitingFor } from '../../coordinator/rounds.ts';
 import type { Run, RunEffect } from '../../coordinator/runState.ts';
 import type { Answer } from '../../peer/answer.ts';
 import { float32 } from '../../src/codec/float32.ts';
